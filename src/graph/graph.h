@@ -1,0 +1,117 @@
+/*
+ * graph.h - a model as values and nodes in single assignment.
+ *
+ * Readers and the layer builder make it, passes rewrite it, the planner walks
+ * it. Values and nodes are named by index; an absent optional input is -1.
+ * Everything lives in the graph's arena and dies with it.
+ */
+#ifndef LN_GRAPH_H
+#define LN_GRAPH_H
+
+#include "../op/op.h"
+
+#define LN_NONE     (-1)
+#define LN_UNKNOWN  (-1) /* a dimension that the model leaves open */
+
+typedef struct ln_value {
+    const char *name;     /* unique in its graph; "" for those that passes make */
+    ln_desc     desc;     /* as declared; dtype 0 and rank -1 where not declared; dims may be LN_UNKNOWN */
+    const char *symbol[LN_MAX_RANK]; /* names of open dimensions, or NULL */
+    const void *data;     /* constant elements, else NULL; desc is exact then */
+    size_t      size;     /* bytes of data */
+    uint64_t    id;       /* identity of a constant for derived constants; 0: none */
+    int32_t     producer; /* node index, or LN_NONE for inputs and constants */
+    bool        constant; /* data is valid (data may be NULL where size is 0) */
+    int32_t     outer;    /* in a subgraph: index of the value of the enclosing graph that this one is, else LN_NONE */
+    int32_t     kind;     /* LN_VALUE_* */
+} ln_value;
+enum { LN_VALUE_TENSOR, LN_VALUE_SEQUENCE, LN_VALUE_OPTIONAL };
+
+/* An attribute as a reader found it, before an operator's table gives it a place. */
+typedef struct ln_attr_value {
+    const char *name;
+    int32_t     type; /* LN_ATTR_* */
+    union {
+        int64_t              i;
+        float                f;
+        const char          *s;
+        ln_ints              ints;
+        ln_floats            floats;
+        ln_strs              strs;
+        const linnet_tensor *tensor;
+        ln_graph            *graph;
+    } u;
+} ln_attr_value;
+
+typedef struct ln_node {
+    const ln_op   *op;
+    const char    *name;  /* of the layer; may be "" */
+    void          *param; /* op->param_size bytes */
+    ln_attr_value *attr;  /* as given; for inspection and writers */
+    size_t         attr_count;
+    int32_t       *in, *out; /* value indices; LN_NONE where absent */
+    int32_t        in_count, out_count;
+    bool           dead;  /* removed by a pass */
+} ln_node;
+
+typedef struct ln_meta { const char *key, *value; } ln_meta;
+
+struct ln_graph {
+    ln_arena       *arena;
+    const linnet_limits *limits;
+    ln_graph       *parent; /* enclosing graph of a subgraph, else NULL */
+    const char     *name;
+    ln_value       *value;  size_t value_count, value_cap;
+    ln_node        *node;   size_t node_count, node_cap;
+    int32_t        *input;  size_t input_count, input_cap;
+    int32_t        *output; size_t output_count, output_cap;
+    ln_meta        *meta;   size_t meta_count, meta_cap;
+    uint64_t       *id;     /* counter for value ids, shared by all graphs of a model */
+    struct ln_name_map *names;
+};
+
+/* ---- building (readers, layer builders, passes) ---------------------------- */
+
+linnet_status ln_graph_new(ln_arena *arena, const linnet_limits *limits, ln_graph *parent,
+                           ln_graph **out, linnet_error *err);
+
+/* The value of that name in this graph, or LN_NONE. */
+int32_t ln_graph_find(const ln_graph *g, const char *name);
+
+/*
+ * A new value. A name that exists already is an error (single assignment),
+ * except that a value first met as somebody's input is the same value when its
+ * producer comes. Returns its index in *out.
+ */
+linnet_status ln_graph_value(ln_graph *g, const char *name, int32_t *out, linnet_error *err);
+
+/* Make value v a constant: its elements are borrowed and must outlive the graph. */
+linnet_status ln_graph_constant(ln_graph *g, const char *name, const ln_desc *desc,
+                                const void *data, size_t size, int32_t *out, linnet_error *err);
+
+linnet_status ln_graph_input(ln_graph *g, const char *name, const ln_desc *desc,
+                             const char *const *symbol, int32_t *out, linnet_error *err);
+linnet_status ln_graph_output(ln_graph *g, const char *name, linnet_error *err);
+linnet_status ln_graph_meta(ln_graph *g, const char *key, const char *value, linnet_error *err);
+
+/*
+ * A node. Looks the operator up, checks input and output counts, and fills its
+ * parameters from `attr` by the operator's table; unknown attributes are refused by
+ * name. Input names need not exist yet; "" is absent. `op` is the full operator
+ * name; `layer` the layer's name for messages. Strings and arrays are copied.
+ */
+linnet_status ln_graph_node(ln_graph *g, const char *op, const char *layer,
+                            const char *const *in, size_t in_count,
+                            const char *const *out, size_t out_count,
+                            const ln_attr_value *attr, size_t attr_count,
+                            int32_t *index, linnet_error *err);
+
+/*
+ * After the last node: every value has a producer, a constant or an input
+ * behind it (in a subgraph: or a value of an enclosing graph); nodes are put in
+ * topological order; cycles, duplicate producers and missing values are
+ * refused.
+ */
+linnet_status ln_graph_finish(ln_graph *g, linnet_error *err);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * kernel.h - every computing kernel: its contract, and the table that selects it.
+ *
+ * Kernels see pointers, counts and strides; never a tensor. Each is written
+ * once in the vocabulary of vec.h and compiled per instruction-set level. No
+ * kernel reads or writes one byte outside what its contract names; none
+ * allocates; none keeps state. Unless said otherwise: counts may be 0, any
+ * alignment will do, and y may be the same pointer as x but not overlap it
+ * otherwise. NaN goes through every kernel (max, min and clip included).
+ *
+ * Layout words: rows of `c` channels, channels innermost (N,H,W,C).
+ */
+#ifndef LN_KERNEL_H
+#define LN_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Levels, as bits: a mask of levels that may be used. Each includes those below. */
+enum {
+    LN_ISA_SCALAR = 1u << 0,
+    LN_ISA_SSE4   = 1u << 1,  /* x86: SSE4.1 */
+    LN_ISA_AVX2   = 1u << 2,  /* x86: AVX2, FMA, F16C */
+    LN_ISA_AVX512 = 1u << 3,  /* x86: AVX-512 F BW DQ VL (and VNNI for int8) */
+    LN_ISA_NEON   = 1u << 8
+};
+
+/*
+ * Elementwise functions of one f32, with at most two parameters a and b. They
+ * are also the activations that matrix kernels apply before they store.
+ */
+#define LN_FN_LIST(X)                                                          \
+    X(NONE)             /* x */                                                \
+    X(CLIP)             /* min(max(x, a), b); Relu is a = 0, b = inf */        \
+    X(LEAKY_RELU)       /* x < 0 ? a * x : x */                                \
+    X(SIGMOID)          /* 1 / (1 + exp(-x)) */                                \
+    X(TANH)             /* tanh(x) */                                          \
+    X(HARD_SIGMOID)     /* min(max(a * x + b, 0), 1) */                        \
+    X(HARD_SWISH)       /* x * min(max(x / 6 + 1/2, 0), 1) */                  \
+    X(SWISH)            /* x * sigmoid(a * x) */                               \
+    X(MISH)             /* x * tanh(log(1 + exp(x))) */                        \
+    X(GELU)             /* x / 2 * (1 + erf(x / sqrt(2))) */                   \
+    X(GELU_TANH)        /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */\
+    X(ELU)              /* x < 0 ? a * (exp(x) - 1) : x */                     \
+    X(SELU)             /* b * (x < 0 ? a * (exp(x) - 1) : x); a alpha, b gamma */ \
+    X(CELU)             /* max(0, x) + min(0, a * (exp(x / a) - 1)) */         \
+    X(SOFTPLUS)         /* log(1 + exp(x)) */                                  \
+    X(SOFTSIGN)         /* x / (1 + |x|) */                                    \
+    X(THRESHOLDED_RELU) /* x > a ? x : 0 */                                    \
+    X(ABS) X(NEG) X(SQRT) X(RSQRT) X(RECIPROCAL) X(SQUARE)                     \
+    X(EXP) X(LOG) X(ERF) X(SIN) X(COS)                                         \
+    X(FLOOR) X(CEIL)                                                           \
+    X(ROUND)            /* to nearest, ties to even */                         \
+    X(SIGN)             /* -1, 0, 1; NaN stays */                              \
+    X(AFFINE)           /* a * x + b */
+
+#define LN_FN_ENUM(name) LN_FN_##name,
+enum { LN_FN_LIST(LN_FN_ENUM) LN_FN_COUNT };
+
+typedef struct ln_act {
+    int32_t fn; /* LN_FN_*; LN_FN_NONE applies nothing */
+    float   a, b;
+} ln_act;
+
+typedef void (*ln_unary_f32)(size_t n, const float *x, float *y, float a, float b);
+
+/* Functions of two f32. Strides sx, sy are 1, or 0 for one repeated element. */
+enum { LN_BIN_ADD, LN_BIN_SUB, LN_BIN_MUL, LN_BIN_DIV, LN_BIN_MAX, LN_BIN_MIN,
+       LN_BIN_PRELU, /* x < 0 ? x * y : x */
+       LN_BIN_COUNT };
+typedef void (*ln_binary_f32)(size_t n, const float *x, size_t sx,
+                              const float *y, size_t sy, float *z); /* z may be x or y */
+
+/* Reductions of f32. `rows`: y[i] = y[i] (+) x[i]; `all`: fold of x[0..n) in a fixed tree. */
+enum { LN_RED_SUM, LN_RED_SUMSQ, LN_RED_SUMABS, LN_RED_MAX, LN_RED_MIN, LN_RED_PROD, LN_RED_COUNT };
+typedef float (*ln_reduce_all_f32)(size_t n, const float *x); /* n = 0: the neutral element */
+typedef void (*ln_reduce_rows_f32)(size_t n, const float *x, float *y);
+
+/*
+ * Indirect matrix product with fused epilogue: the engine of convolution,
+ * dense layers and MatMul. For each row i in [0, m) and column j in [n0, n1):
+ *
+ *   c[i * ldc + j] = act(bias[j] + sum over taps t and p in [0, k) of
+ *                        a[t * mr + i][p] * B[t * k + p][j]  (+ add[i * ldadd + j]))
+ *
+ * with mr = ln_kernels.gemm_mr, m <= mr, n0 a multiple of nr = gemm_nr, and n1 a
+ * multiple of nr or n itself. a[] holds pointers to k floats each. B is packed
+ * by pack_b_f32: [ceil(n / nr)][taps * k][nr], the last panel padded with zeros.
+ * bias and add may be NULL; add may equal c. The order of the sum over (t, p)
+ * is the same for any m, n0, n1: a result never depends on how the work was
+ * split. Element i, j depends on m only through this: nothing.
+ */
+typedef struct ln_gemm_f32 {
+    size_t       n, k, taps;
+    const float *b;    /* packed */
+    const float *bias; /* n floats, or NULL */
+    ln_act       act;
+} ln_gemm_f32;
+
+/*
+ * A row of windows over channels-last rows, for depthwise convolution and
+ * pooling. For output pixel x in [0, w_out) and tap (i, j) the input pixel is
+ * column x * stride + j * dilation - pad of rows[i], each `ldx` floats apart;
+ * rows[i] == NULL and columns outside [0, w_in) are padding (zero for
+ * convolution and sums, ignored by max). Output pixels are `ldy` floats apart.
+ */
+typedef struct ln_window {
+    size_t c, kh, kw, stride, dilation, pad, w_in, w_out, ldx, ldy;
+} ln_window;
+
+typedef struct ln_kernels {
+    uint32_t isa;     /* the highest level in this table */
+    uint32_t gemm_mr; /* most rows of a gemm call */
+    uint32_t gemm_nr; /* columns of a packed panel */
+    uint32_t lanes;   /* f32 lanes of a vector */
+
+    ln_unary_f32       unary_f32[LN_FN_COUNT];
+    ln_binary_f32      binary_f32[LN_BIN_COUNT];
+    ln_reduce_all_f32  reduce_all_f32[LN_RED_COUNT];
+    ln_reduce_rows_f32 reduce_rows_f32[LN_RED_COUNT];
+
+    void (*gemm_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a,
+                     float *c, size_t ldc, const float *add, size_t ldadd,
+                     size_t n0, size_t n1);
+
+    /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
+    void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,
+                     size_t n0, size_t n1);
+
+    /*
+     * Pack columns [n0, n1) of B (k x n, element p, j at b[p * rs + j * cs]),
+     * times `scale`, into y: [..][k_total][nr] where this call fills rows
+     * [k0, k0 + k) of each panel. n0 is a multiple of nr; a last, partial panel
+     * is filled with zeros. y does not overlap b.
+     */
+    void (*pack_b_f32)(size_t k, size_t n, const float *b, ptrdiff_t rs, ptrdiff_t cs,
+                       float scale, size_t k0, size_t k_total, size_t n0, size_t n1, float *y);
+
+    /* y[x][c] = act(bias[c] + sum over taps of rows * w), w: [kh][kw][c]; bias may be NULL. */
+    void (*conv_dw_f32)(const ln_window *d, const float *const *rows, const float *w,
+                        const float *bias, ln_act act, float *y);
+    /* y[x][c] = largest element of the window; a window all padding gives -inf. */
+    void (*pool_max_f32)(const ln_window *d, const float *const *rows, float *y);
+    /* y[x][c] = scale[x] * sum of the window. */
+    void (*pool_sum_f32)(const ln_window *d, const float *const *rows, const float *scale, float *y);
+
+    /* y = sum over t of w[t] * x[t][0..n): blends of rows, for resize and grid sampling. taps >= 1. */
+    void (*mix_f32)(size_t taps, const float *const *x, const float *w, size_t n, float *y);
+    /* y[i] += a * x[i] */
+    void (*axpy_f32)(size_t n, float a, const float *x, float *y);
+    float (*dot_f32)(size_t n, const float *x, const float *y);
+
+    void (*softmax_f32)(size_t n, const float *x, float *y);     /* n >= 1; of one row */
+    void (*log_softmax_f32)(size_t n, const float *x, float *y); /* n >= 1 */
+    /* y = (x - mean) / sqrt(var + eps) * scale + bias; scale, bias: n floats or NULL;
+       *mean and *inv_std (1 / sqrt(var + eps)) are stored where not NULL. n >= 1 */
+    void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias,
+                           float eps, float *y, float *mean, float *inv_std);
+    /* y = x / sqrt(mean(x^2) + eps) * scale; scale: n floats or NULL. n >= 1 */
+    void (*rms_norm_f32)(size_t n, const float *x, const float *scale, float eps, float *y);
+    /* y[i][j] = x[i][j] * scale[j] + shift[j] for `rows` rows of c; then act. */
+    void (*scale_shift_f32)(size_t rows, size_t c, const float *x, const float *scale,
+                            const float *shift, ln_act act, float *y);
+
+    /* y[j * ldy + i] = x[i * ldx + j] for i < rows, j < cols; 4-byte elements; no overlap. */
+    void (*transpose_32)(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy);
+
+    void (*f16_to_f32)(size_t n, const uint16_t *x, float *y);
+    void (*f32_to_f16)(size_t n, const float *x, uint16_t *y); /* nearest even */
+} ln_kernels;
+
+/* The levels that this CPU and this build have, as LN_ISA_* bits. */
+uint32_t ln_cpu_levels(void);
+
+/* Fill *k with the best kernels of the levels in `mask` that are present (scalar always). */
+void ln_kernels_init(ln_kernels *k, uint32_t mask);
+
+/* One per isa_*.c: overwrite the entries that this level improves. */
+void ln_kernels_scalar(ln_kernels *k);
+void ln_kernels_sse4(ln_kernels *k);
+void ln_kernels_avx2(ln_kernels *k);
+void ln_kernels_avx512(ln_kernels *k);
+void ln_kernels_neon(ln_kernels *k);
+
+/* Floats that pack_b_f32 needs for a k x n matrix in all: ceil(n / nr) * nr * k; 0: overflow. */
+size_t ln_packed_b_floats(const ln_kernels *k, size_t rows, size_t cols);
+
+#endif
