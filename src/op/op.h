@@ -144,9 +144,17 @@ enum {
     LN_OP_RANDOM    = 1 << 3, /* never folded */
     LN_OP_SHAPE_ONLY = 1 << 4, /* looks at the shape of its inputs, never at their elements (Shape, Size) */
     LN_OP_ACT       = 1 << 5, /* takes a fused activation: attributes "ln.act", "ln.act_a", "ln.act_b" */
-    LN_OP_ADD       = 1 << 6, /* takes a residual to add before the activation as its last input, in the output's shape */
-    LN_OP_CONTROL   = 1 << 7  /* runs subgraphs; the executor handles it */
+    LN_OP_ADD       = 1 << 6, /* takes a residual, input LN_RESIDUAL, in the output's shape, to add before the activation */
+    LN_OP_CONTROL   = 1 << 7, /* runs subgraphs; the executor handles it */
+    LN_OP_BIAS      = 1 << 8  /* takes a bias of one number per last-axis column as input LN_BIAS */
 };
+
+/*
+ * Inputs that passes may add beyond what ONNX gives an operator (so beyond in_max) to those
+ * with LN_OP_BIAS and LN_OP_ADD. infer() sees them as in[LN_BIAS], in[LN_RESIDUAL]; a file
+ * cannot make them.
+ */
+enum { LN_BIAS = 2, LN_RESIDUAL = 3 };
 
 typedef struct ln_op {
     const char    *name; /* ONNX's; other domains in front: "com.microsoft.FusedConv" */
