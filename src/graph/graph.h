@@ -51,7 +51,9 @@ typedef struct ln_node {
     size_t         attr_count;
     int32_t       *in, *out; /* value indices; LN_NONE where absent */
     int32_t        in_count, out_count;
-    bool           dead;  /* removed by a pass */
+    int32_t       *capture; /* values that its subgraphs take from this graph */
+    int32_t        capture_count;
+    bool           dynamic; /* its shapes depend on data: planned while running */
 } ln_node;
 
 typedef struct ln_meta { const char *key, *value; } ln_meta;
@@ -94,6 +96,9 @@ linnet_status ln_graph_input(ln_graph *g, const char *name, const ln_desc *desc,
 linnet_status ln_graph_output(ln_graph *g, const char *name, linnet_error *err);
 linnet_status ln_graph_meta(ln_graph *g, const char *key, const char *value, linnet_error *err);
 
+/* A value without a name, for passes. */
+linnet_status ln_graph_add_value(ln_graph *g, const ln_value *like, int32_t *out, linnet_error *err);
+
 /*
  * A node. Looks the operator up, checks input and output counts, and fills its
  * parameters from `attr` by the operator's table; unknown attributes are refused by
@@ -107,11 +112,34 @@ linnet_status ln_graph_node(ln_graph *g, const char *op, const char *layer,
                             int32_t *index, linnet_error *err);
 
 /*
+ * Give node `index` an attribute after it was made; a second value for a name replaces the first.
+ * Attributes that an operator must have are checked by ln_graph_finish().
+ */
+linnet_status ln_graph_set_attr(ln_graph *g, int32_t index, const ln_attr_value *attr, linnet_error *err);
+
+/*
  * After the last node: every value has a producer, a constant or an input
  * behind it (in a subgraph: or a value of an enclosing graph); nodes are put in
  * topological order; cycles, duplicate producers and missing values are
  * refused.
  */
 linnet_status ln_graph_finish(ln_graph *g, linnet_error *err);
+
+/*
+ * A copy for passes to rewrite: nodes, values and index lists are new, in `arena`;
+ * names, parameters, subgraphs and constant data are shared with `g`.
+ */
+linnet_status ln_graph_clone(const ln_graph *g, ln_arena *arena, ln_graph **out, linnet_error *err);
+
+/* ---- for passes -------------------------------------------------------------- */
+
+/* How often each value is used by nodes, captures and outputs, into use[value_count]. */
+void ln_graph_uses(const ln_graph *g, int32_t *use);
+
+/* A node like `n` with private copies of its parameters and index lists; inputs can be `in_count` many. */
+linnet_status ln_node_copy(ln_graph *g, const ln_node *n, int32_t in_count, ln_node *out, linnet_error *err);
+
+/* The field of a hidden or public I64 / F32 attribute in a node's parameters; NULL: it has none. */
+void *ln_node_field(const ln_node *n, const char *name);
 
 #endif
