@@ -22,6 +22,9 @@ typedef struct ln_value {
     uint64_t    id;       /* identity of a constant for derived constants; 0: none */
     int32_t     producer; /* node index, or LN_NONE for inputs and constants */
     bool        constant; /* data is valid (data may be NULL where size is 0) */
+    bool        input;    /* one of the inputs of the graph */
+    bool        shaped;   /* in the copy of a planner: desc is the exact one */
+    bool        brief;    /* in the copy of a planner: data dies with the planning */
     int32_t     outer;    /* in a subgraph: index of the value of the enclosing graph that this one is, else LN_NONE */
     int32_t     kind;     /* LN_VALUE_* */
 } ln_value;
