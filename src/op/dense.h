@@ -1,0 +1,91 @@
+/*
+ * dense.h - the engine of everything that multiplies by a matrix: C = act(A * B + bias + add).
+ *
+ * ln_dense is one product m x k times k x n, cut into tasks whose size depends on the shape
+ * alone. B is packed for the kernels, by ln_dense_derive() once per model where it is
+ * constant, by ln_dense_pack() in a phase of the run where it is not. Inside a task groups of
+ * columns whose B fits L2 are the outer loop and row tiles the inner one, so B is read from L2
+ * and A streams.
+ *
+ * ln_product adds what MatMul and Gemm need around it: batches, transposes, every element type.
+ */
+#ifndef LN_DENSE_H
+#define LN_DENSE_H
+
+#include "op.h"
+
+typedef struct ln_dense {
+    size_t m, n, k;
+    size_t rows;           /* of a register tile: balanced, at most gemm_mr */
+    size_t group;          /* columns whose packed B stays in L2 */
+    size_t m_step, n_step; /* rows and columns of a task */
+    size_t n_tasks, tasks;
+    size_t packed;         /* floats of packed B */
+    size_t pack_step;      /* columns of a packing task */
+    size_t pack_tasks;
+} ln_dense;
+
+/* Plan m x k times k x n; false: too large. m, n, k may be 0. */
+LN_MUST_USE bool ln_dense_init(ln_dense *d, const ln_kernels *kernel, size_t m, size_t n, size_t k);
+
+/* How B lies in memory: element p, j of matrix i at i * stride + p * rs + j * cs. */
+typedef struct ln_dense_b {
+    size_t count, stride, rs, cs;
+    float  scale; /* every element is multiplied by it */
+} ln_dense_b;
+
+/* The packed form of constant f32 input `input`: b->count matrices, d->packed floats each. */
+linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, const ln_dense_b *b,
+                              const float **packed);
+
+/* Pack the columns of packing task `task` of one matrix. */
+void ln_dense_pack(const ln_dense *d, const ln_kernels *kernel, const float *b, const ln_dense_b *at,
+                   float *packed, size_t task);
+
+/* The rows [m[0], m[1]) and columns [n[0], n[1]) of task `task`. */
+void ln_dense_range(const ln_dense *d, size_t task, size_t m[2], size_t n[2]);
+
+/* Task `task` of the product. g->b is packed B. m = 1 goes through gemv_f32. */
+void ln_dense_run(const ln_dense *d, const ln_kernels *kernel, const ln_gemm_f32 *g, const float *a,
+                  size_t lda, float *c, size_t ldc, const float *add, size_t ldadd, size_t task);
+
+/* A 64-bit hash of `count` numbers, for the keys of derived constants. */
+uint64_t ln_dense_key(const uint64_t *v, size_t count);
+
+/* ---- batched products --------------------------------------------------------------- */
+
+/*
+ * out = act(alpha * A B + bias + beta * C + residual) for every batch, where A is input 0 and
+ * B input 1. A is m x k, B k x n; out is m x n without gaps, batch after batch. C has strides
+ * of its own (0 repeats it) and goes with a single batch only; the residual lies like out.
+ * All have the same element type.
+ */
+typedef struct ln_product {
+    size_t  m, n, k, batch;
+    size_t  a_rs, a_cs, b_rs, b_cs; /* element strides of rows and columns */
+    size_t  a_unit, b_unit;         /* and of matrices */
+    int32_t axes;                   /* of the batch, outermost first */
+    size_t  dim[LN_MAX_RANK];
+    size_t  a_stride[LN_MAX_RANK], b_stride[LN_MAX_RANK]; /* in matrices; 0 repeats */
+    int32_t dtype;
+    int32_t bias, c, residual; /* indices of inputs, or -1 */
+    size_t  c_rs, c_cs;
+    float   alpha, beta;
+    ln_act  act;
+
+    /* What ln_product_prepare() decides. */
+    ln_dense     dense;
+    int32_t      way, last;           /* how; the phase that multiplies */
+    size_t       per_task;            /* batches of a task, where a batch is one task or less */
+    size_t       b_pack, b_per;       /* tasks that pack B at run time; matrices of each */
+    size_t       b_mats, a_mats, a_at; /* matrices of B and A; turned A in the workspace, in floats */
+    const float *packed;              /* constant B */
+} ln_product;
+
+linnet_status ln_product_prepare(ln_prepare *q, ln_product *p);
+linnet_status ln_product_run(const ln_run *r, const ln_product *p);
+
+/* True for the element types of MatMul and Gemm. */
+bool ln_product_type(int32_t dtype);
+
+#endif
