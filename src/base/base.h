@@ -119,10 +119,13 @@ typedef struct ln_arena {
     size_t           total;  /* bytes handed out, padding included */
     size_t           limit;  /* most bytes that may be handed out */
     bool             fixed;
+    struct ln_arena *below;  /* takes from the end of this fixed arena's free memory */
 } ln_arena;
 
 void  ln_arena_init(ln_arena *a, const linnet_allocator *alloc, size_t limit);
 void  ln_arena_init_fixed(ln_arena *a, void *memory, size_t size);
+/* An arena growing downwards from the end of a fixed one; freeing it gives the memory back. */
+void  ln_arena_init_top(ln_arena *a, ln_arena *below);
 void *ln_arena_alloc(ln_arena *a, size_t count, size_t size); /* aligned to 16; NULL: full */
 void *ln_arena_copy(ln_arena *a, const void *data, size_t size);
 char *ln_arena_string(ln_arena *a, const char *s, size_t length); /* adds the NUL */
