@@ -630,19 +630,32 @@ void ln_graph_uses(const ln_graph *g, int32_t *use)
         use[g->output[i]]++;
 }
 
-linnet_status ln_node_copy(ln_graph *g, const ln_node *n, int32_t in_count, ln_node *out, linnet_error *err)
+linnet_status ln_node_copy(ln_arena *arena, const ln_node *n, int32_t in_count, ln_node *out,
+                           linnet_error *err)
 {
     *out = *n;
     out->in_count = LN_MAX(in_count, n->in_count);
-    out->param = ln_arena_alloc(g->arena, 1, LN_MAX(n->op->param_size, 1u));
-    out->in = ln_arena_alloc(g->arena, (size_t)LN_MAX(out->in_count, 1), sizeof *out->in);
-    out->out = ln_arena_copy(g->arena, n->out, (size_t)LN_MAX(n->out_count, 1) * sizeof *n->out);
+    out->param = ln_arena_alloc(arena, 1, LN_MAX(n->op->param_size, 1u));
+    out->in = ln_arena_alloc(arena, (size_t)LN_MAX(out->in_count, 1), sizeof *out->in);
+    out->out = ln_arena_copy(arena, n->out, (size_t)LN_MAX(n->out_count, 1) * sizeof *n->out);
     if (!out->param || !out->in || !out->out)
         return graph_full(err);
     memcpy(out->param, n->param, n->op->param_size);
     for (int32_t i = 0; i < out->in_count; i++)
         out->in[i] = i < n->in_count ? n->in[i] : LN_NONE;
     return LINNET_OK;
+}
+
+void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count)
+{
+    for (size_t i = 0; i < g->value_count; i++)
+        g->value[i].producer = LN_NONE;
+    for (size_t i = 0; i < count; i++)
+        for (int32_t k = 0; k < node[i].out_count; k++)
+            if (node[i].out[k] != LN_NONE)
+                g->value[node[i].out[k]].producer = (int32_t)i;
+    g->node = node;
+    g->node_count = g->node_cap = count;
 }
 
 void *ln_node_field(const ln_node *n, const char *name)

@@ -139,8 +139,12 @@ linnet_status ln_graph_clone(const ln_graph *g, ln_arena *arena, ln_graph **out,
 /* How often each value is used by nodes, captures and outputs, into use[value_count]. */
 void ln_graph_uses(const ln_graph *g, int32_t *use);
 
-/* A node like `n` with private copies of its parameters and index lists; inputs can be `in_count` many. */
-linnet_status ln_node_copy(ln_graph *g, const ln_node *n, int32_t in_count, ln_node *out, linnet_error *err);
+/* A node like `n` with private parameters and index lists in `arena`, and at least `in_count` inputs. */
+linnet_status ln_node_copy(ln_arena *arena, const ln_node *n, int32_t in_count, ln_node *out,
+                           linnet_error *err);
+
+/* Replace the nodes by these; producers of values are set anew. */
+void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count);
 
 /* The field of a hidden or public I64 / F32 attribute in a node's parameters; NULL: it has none. */
 void *ln_node_field(const ln_node *n, const char *name);

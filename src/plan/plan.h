@@ -1,0 +1,212 @@
+/*
+ * plan.h - from a model and input shapes to a flat array of steps, and the model object.
+ *
+ *   infer.c    shapes of every value, constants folded
+ *   memory.c   where each buffer lies in the arena
+ *   plan.c     the steps: operators prepared, pointers resolved
+ *   cache.c    derived constants (packed weights) of a model, shared by sessions
+ *   dynamic.c  steps whose shapes are known only while running
+ *   session.c  inputs, run, outputs
+ */
+#ifndef LN_PLAN_H
+#define LN_PLAN_H
+
+#include "../base/pool.h"
+#include "../graph/pass.h"
+
+#include <stdatomic.h>
+
+/* ---- the model object -------------------------------------------------------- */
+
+typedef struct ln_cache ln_cache;
+
+typedef struct ln_test {
+    linnet_tensor **tensor; /* inputs, then outputs, as many as the model has */
+    double          rtol, atol;
+} ln_test;
+
+struct linnet_layer {
+    linnet_model *model;
+    int32_t       node;
+};
+
+struct linnet_model {
+    linnet_allocator alloc;
+    linnet_limits    limits; /* no zeros left in it */
+    ln_arena         arena;  /* graph, strings, copied weights, tests */
+    ln_graph        *graph;
+    linnet_layer   **layer;  /* one per node once finished */
+    const char      *format;
+    void            *bytes;  /* the file, where the model owns it */
+    size_t           bytes_size;
+    ln_test         *test;
+    size_t           test_count, test_cap;
+    ln_cache        *cache;
+    uint64_t         weight_bytes;
+    bool             finished;
+    atomic_int       refs;
+};
+
+void ln_model_retain(const linnet_model *m);
+void ln_model_release(linnet_model *m);
+
+/* ---- derived constants --------------------------------------------------------- */
+
+linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out);
+void          ln_cache_free(ln_cache *c);
+
+/*
+ * The entry of that key, made by make(ctx, memory) where it is new. *id is its identity as a source
+ * of further constants. NULL: no memory (or more than `limit` bytes in all).
+ */
+const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint64_t limit,
+                         ln_pass_make make, const void *ctx, uint64_t *id);
+
+/* ---- the plan --------------------------------------------------------------------- */
+
+typedef struct ln_config {
+    linnet_allocator alloc;
+    linnet_limits    limits;
+    linnet_pool     *pool;
+    uint32_t         isa, passes;
+    bool             exact, profile;
+} ln_config;
+
+/* A tensor while running. */
+typedef struct ln_slot {
+    ln_desc     desc;
+    const void *data;
+    bool        absent; /* an optional without a value */
+    struct ln_sequence *sequence; /* of a sequence: its tensors */
+} ln_slot;
+
+typedef struct ln_step {
+    const ln_node *node;    /* of the planner's copy: in plan memory */
+    ln_run         run;     /* all but scratch, phase, task, err */
+    int32_t        phases;
+    size_t         tasks[LN_MAX_PHASES];
+    bool           parallel; /* enough work to wake workers */
+    double         flop;
+    uint64_t       ns;
+    struct ln_dynamic *dynamic; /* not NULL: planned while running */
+} ln_step;
+
+/* A pointer in a step that follows input `input`, or output memory of a dynamic step. */
+typedef struct ln_patch {
+    const void **where;
+    int32_t      input;
+} ln_patch;
+
+typedef struct ln_result {
+    ln_desc     desc;
+    const void *from;  /* where the steps leave it; patched where it is an input */
+    ln_slot    *slot;  /* not NULL: a dynamic step decides */
+    int32_t     input; /* LN_NONE, or the input that it is the same as */
+    void       *copy;  /* session memory that a constant or an input is copied to, else NULL */
+} ln_result;
+
+typedef struct ln_plan {
+    ln_arena   keep;     /* everything of the plan, itself included where it is on the heap */
+    ln_config  config;
+    ln_kernels kernel;
+    ln_step   *step;   size_t step_count;
+    ln_patch  *patch;  size_t patch_count, patch_cap;
+    ln_desc   *input;
+    ln_slot  **input_slot; /* where dynamic steps look at an input, or NULL */
+    ln_result *result;
+    size_t     input_count, output_count;
+    void      *arena;    size_t arena_size;
+    char      *scratch;  size_t scratch_size; /* of one worker */
+    int32_t    workers;
+    uint64_t   weight_bytes;
+    double     flop;
+    size_t     dynamic_count;
+    bool       placed;
+} ln_plan;
+
+/*
+ * Plan `m` for inputs of these shapes. On the heap: memory NULL. Placed: everything in
+ * memory[0 .. size). *need (NULL: not wanted) is the number of bytes that placing takes.
+ */
+linnet_status ln_plan_create(linnet_model *m, const ln_config *config, const ln_desc *input,
+                             void *memory, size_t size, size_t *need, ln_plan **out, linnet_error *err);
+void ln_plan_free(ln_plan *p);
+
+/* ---- inside the planner ---------------------------------------------------------------- */
+
+typedef struct ln_planner {
+    linnet_model *model;
+    ln_plan      *plan;
+    ln_graph     *g;
+    ln_arena     *keep, *brief; /* memory of the plan; of the planning alone */
+    bool          placed;       /* share nothing with the model's cache */
+    bool          to_brief;     /* derived constants of a node that is folded */
+    const uint64_t *id;         /* per input of the node being prepared: of a constant, else 0 */
+} ln_planner;
+
+/* Zeroed LN_ALIGN-aligned memory out of an arena, or NULL. */
+void *ln_arena_block(ln_arena *a, size_t size);
+
+/* Shapes of every value, and constants folded where config.passes says so. Marks dynamic nodes. */
+linnet_status ln_plan_infer(ln_planner *pl, bool first, linnet_error *err);
+
+/* infer() of one node into out[], outputs checked against the limits; LN_WAIT passes through. */
+linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const ln_desc *in,
+                            const void *const *value, ln_desc *out, linnet_error *err);
+
+/* Put `message` behind the layer's name. */
+linnet_status ln_fail_layer(linnet_error *err, linnet_status st, const ln_node *n, const char *message);
+
+/* A piece of the arena: alive from step `first` to step `last`, both included. */
+typedef struct ln_block {
+    size_t  size, offset;
+    int32_t first, last;
+} ln_block;
+
+/* Give each block an offset so that no two blocks alive at the same time overlap; *total is the end. */
+linnet_status ln_place_blocks(ln_block *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err);
+
+/* Prepare a node; results in q. */
+linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, void *state, const ln_desc *in,
+                              const ln_desc *out, const void *const *value, const ln_kernels *kernel,
+                              linnet_error *err);
+
+/* ---- dynamic steps --------------------------------------------------------------------------- */
+
+/* What a step keeps whose shapes are known only while running. */
+typedef struct ln_dynamic {
+    ln_slot **in, **out;     /* NULL where absent */
+    void     *block;         /* grows, never shrinks: the outputs */
+    size_t    block_size;
+    uint64_t *id;            /* per input: of a constant, else 0 */
+    ln_desc  *in_desc, *out_desc;
+    const void **in_ptr;
+    void    **out_ptr;
+} ln_dynamic;
+
+struct linnet_session;
+linnet_status ln_dynamic_run(struct linnet_session *s, ln_step *step, linnet_error *err);
+
+/* ---- the session object ------------------------------------------------------------------------ */
+
+struct linnet_session {
+    linnet_model *model;
+    ln_config     config;
+    ln_plan      *plan;        /* NULL: shapes not known yet */
+    bool          placed;
+    bool          ran;
+    ln_desc      *input;       /* as set; dtype 0: not set */
+    const void  **input_data;
+    linnet_tensor *output;
+    void        **output_to;
+    size_t       *output_to_size;
+    void         *work;        /* workspace, scratch and state of the dynamic step that runs */
+    size_t        work_size;
+    size_t        size;        /* of this object, for free */
+};
+
+/* Run the tasks of a prepared step. */
+linnet_status ln_step_run(struct linnet_session *s, const ln_step *step, char *scratch, size_t scratch_size,
+                          linnet_error *err);
+
+#endif
