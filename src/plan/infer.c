@@ -88,11 +88,11 @@ linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, v
         if (out[i].dtype)
             q->work += (double)ln_count(&out[i]);
     q->planner = pl;
-    q->err = &why;
     if (!n->op->prepare)
         return LINNET_OK;
+    q->err = &why;
     const linnet_status st = n->op->prepare(q);
-    q->err = err;
+    q->err = NULL;
     return st ? ln_fail_layer(err, st, n, why.message[0] ? why.message : n->op->name) : LINNET_OK;
 }
 

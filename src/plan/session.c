@@ -1,0 +1,181 @@
+/*
+ * session.c - a session: inputs set, steps run, outputs read.
+ *
+ * A run is one loop over the plan's steps. On one thread it makes no system call, takes no
+ * lock and allocates nothing; with a pool each phase of a large enough step is handed out
+ * task by task, and results do not depend on who computes which.
+ */
+#include "session.h"
+
+#include <time.h>
+
+/* ---- running steps ----------------------------------------------------------------- */
+
+typedef struct run_context {
+    const ln_step *step;
+    char          *scratch;
+    size_t         scratch_size;
+    int32_t        phase;
+    atomic_int     failed;    /* first status that was not ok */
+    linnet_error   error;     /* of the task that set it */
+} run_context;
+
+static linnet_status run_task(const ln_step *step, char *scratch, int32_t phase, size_t task, linnet_error *err)
+{
+    ln_run r = step->run;
+
+    r.scratch = scratch;
+    r.phase = phase;
+    r.task = task;
+    r.err = err;
+    return step->node->op->run(&r);
+}
+
+static void run_worker(void *context, size_t task, int32_t worker)
+{
+    run_context *c = context;
+    char *scratch = c->scratch ? c->scratch + (size_t)worker * c->scratch_size : NULL;
+    linnet_error why = { 0, "" };
+    int none = LINNET_OK;
+
+    const linnet_status st = run_task(c->step, scratch, c->phase, task, &why);
+    if (st && atomic_compare_exchange_strong(&c->failed, &none, st))
+        c->error = why;
+}
+
+linnet_status ln_step_run(linnet_session *s, const ln_step *step, char *scratch, size_t scratch_size,
+                          linnet_error *err)
+{
+    linnet_error why = { 0, "" };
+
+    if (s->config.pool && step->parallel) {
+        run_context c = { .step = step, .scratch = scratch, .scratch_size = scratch_size };
+        for (c.phase = 0; c.phase < step->phases; c.phase++) {
+            ln_pool_run(s->config.pool, step->tasks[c.phase], run_worker, &c);
+            const linnet_status st = atomic_load(&c.failed);
+            if (st)
+                return ln_fail_layer(err, st, step->node, c.error.message);
+        }
+        return LINNET_OK;
+    }
+    for (int32_t phase = 0; phase < step->phases; phase++)
+        for (size_t task = 0; task < step->tasks[phase]; task++) {
+            const linnet_status st = run_task(step, scratch, phase, task, &why);
+            if (st)
+                return ln_fail_layer(err, st, step->node, why.message);
+        }
+    return LINNET_OK;
+}
+
+static uint64_t run_clock(void)
+{
+    struct timespec t;
+
+    timespec_get(&t, TIME_UTC);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static linnet_status run_steps(linnet_session *s, linnet_error *err)
+{
+    ln_plan *p = s->plan;
+
+    for (size_t i = 0; i < p->step_count; i++) {
+        ln_step *step = &p->step[i];
+        const uint64_t start = s->config.profile ? run_clock() : 0;
+        const linnet_status st = step->dynamic ? ln_dynamic_run(s, step, err)
+                                               : ln_step_run(s, step, p->scratch, p->scratch_size, err);
+        if (st)
+            return st;
+        if (s->config.profile)
+            step->ns = run_clock() - start;
+    }
+    return LINNET_OK;
+}
+
+/* ---- planning ------------------------------------------------------------------------- */
+
+bool ln_session_shapes_fit(const linnet_session *s)
+{
+    for (size_t i = 0; i < s->plan->input_count; i++)
+        if (!ln_same_shape(&s->plan->input[i], &s->input[i]))
+            return false;
+    return true;
+}
+
+linnet_status ln_session_plan(linnet_session *s, linnet_error *err)
+{
+    ln_plan *plan;
+
+    if (s->plan && ln_session_shapes_fit(s))
+        return LINNET_OK;
+    if (s->placed)
+        return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
+    const linnet_status st = ln_plan_create(s->model, &s->config, s->input, NULL, 0, NULL, &plan, err);
+    if (st)
+        return st;
+    ln_plan_free(s->plan);
+    s->plan = plan;
+    s->ran = false;
+    ln_session_outputs(s);
+    return LINNET_OK;
+}
+
+/* Output tensors as far as planning decides them; dynamic ones follow a run. */
+void ln_session_outputs(linnet_session *s)
+{
+    for (size_t i = 0; i < s->plan->output_count; i++) {
+        const ln_result *r = &s->plan->result[i];
+        linnet_tensor *t = &s->output[i];
+        memset(t, 0, sizeof *t);
+        t->desc = r->slot ? r->slot->desc : r->desc;
+        t->data = (void *)(uintptr_t)(r->copy ? r->copy : r->slot ? r->slot->data : r->from);
+        if (!ln_desc_bytes(&t->desc, &t->size))
+            t->size = 0;
+    }
+}
+
+static linnet_status run_results(linnet_session *s, linnet_error *err)
+{
+    ln_plan *p = s->plan;
+
+    for (size_t i = 0; i < p->output_count; i++) {
+        const ln_result *r = &p->result[i];
+        linnet_tensor *t = &s->output[i];
+        if (r->slot) {
+            t->desc = r->slot->desc;
+            t->data = (void *)(uintptr_t)r->slot->data;
+            if (!ln_desc_bytes(&t->desc, &t->size))
+                t->size = 0;
+        } else if (r->copy && t->size) {
+            memcpy(r->copy, r->input != LN_NONE ? s->input_data[r->input] : r->from, t->size);
+        }
+        if (!s->output_to[i])
+            continue;
+        if (s->output_to_size[i] != t->size)
+            return ln_fail(err, LINNET_ERR_ARGUMENT, "output %zu has %zu bytes, the memory given for it %zu", i,
+                           t->size, s->output_to_size[i]);
+        if (t->size)
+            memcpy(s->output_to[i], t->data, t->size);
+    }
+    return LINNET_OK;
+}
+
+linnet_status ln_session_run(linnet_session *s, linnet_error *err)
+{
+    const ln_graph *g = s->model->graph;
+    linnet_status st;
+
+    for (size_t i = 0; i < g->input_count; i++)
+        if (s->input[i].dtype == 0 || !s->input_data[i])
+            if (s->input[i].dtype == 0 || ln_count(&s->input[i]) > 0)
+                return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\" has not been set",
+                               g->value[g->input[i]].name);
+    if ((st = ln_session_plan(s, err)) != LINNET_OK)
+        return st;
+    for (size_t i = 0; i < s->plan->patch_count; i++)
+        *s->plan->patch[i].where = s->input_data[s->plan->patch[i].input];
+    if ((st = run_steps(s, err)) != LINNET_OK || (st = run_results(s, err)) != LINNET_OK)
+        return st;
+    s->ran = true;
+    return LINNET_OK;
+}
