@@ -1,0 +1,74 @@
+/*
+ * conv.h - convolution: what its algorithms share.
+ *
+ * conv.c brings input, output and residual to f32, channels last (window.h), asks the algorithms
+ * of its table in turn, and packs weights: once per model where they are constant, in a
+ * phase of the run where they are not. An algorithm sees dense floats and computes one task.
+ */
+#ifndef LN_CONV_H
+#define LN_CONV_H
+
+#include "dense.h"
+#include "window.h"
+
+/* Where an algorithm finds its operands. */
+typedef struct ln_conv_data {
+    const float *x, *weight, *bias, *add; /* weight: packed; bias, add: may be NULL */
+    float       *y;
+} ln_conv_data;
+
+typedef struct ln_conv {
+    ln_win win;              /* of the convolution as given */
+    size_t m, group, cg, mg; /* output channels; groups; channels of a group, in and out */
+    size_t pixels;           /* rows of output: images * out pixels */
+    int32_t dtype;
+    ln_act act;
+    bool   has_bias, has_add, exact;
+    const struct ln_conv_way *way;
+
+    /* What the way decides. */
+    size_t tasks;
+    size_t packed;     /* floats of packed weights */
+    size_t pack_tasks;
+    uint64_t key;      /* what the packing depends on besides weights and level */
+    size_t pad_tasks;  /* tasks of the phase that copies the input with its padding; 0: none */
+    size_t pad_floats;
+
+    /* gemm */
+    ln_win src;          /* the same convolution on the padded copy */
+    size_t parts, pn, pk; /* groups after merging; columns, and channels per pixel of one */
+    size_t taps[LN_WIN_AXES], run; /* kernel as pointers see it; floats of a contiguous run */
+    size_t tiles, group_n, step_tiles, m_tasks, n_tasks, part_packed;
+    size_t tap_count;
+    bool   flat;              /* each output pixel is one input pixel */
+    const float  *zero;       /* what padding points at */
+    const size_t *offset;     /* of each tap from the first, inside the input */
+    /* rows of output per task of a depthwise convolution */
+    size_t rows;
+
+    /* The frame: where things lie. */
+    ln_last x, y, add;
+    const float *weight; /* packed constant */
+    size_t pad_at, weight_at, bias_at;
+    int32_t kind[LN_MAX_PHASES];
+} ln_conv;
+
+typedef struct ln_conv_way {
+    const char *name;
+    bool (*applicable)(const ln_conv *c, const ln_kernels *kernel);
+    /* Fills "What the way decides", asks for scratch. */
+    linnet_status (*prepare)(ln_prepare *q, ln_conv *c);
+    /* Part `task` of the packed weights, from elements of type c->dtype. */
+    void (*pack)(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task);
+    /* Part `task` of a padded copy of the input; may be NULL. */
+    void (*pad)(const ln_conv *c, const float *x, float *out, size_t task);
+    void (*run)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task);
+} ln_conv_way;
+
+extern const ln_conv_way ln_conv_depthwise, ln_conv_gemm;
+
+/* Sums in double, for f64 and for convolutions over no channels; any layout. */
+void ln_conv_plain(const ln_run *r, const ln_conv *c, bool last, size_t task);
+#define LN_CONV_PLAIN_STEP 256u /* output elements of a task */
+
+#endif

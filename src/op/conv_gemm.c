@@ -1,0 +1,286 @@
+/*
+ * conv_gemm.c - convolution as a product of rows of pixels with packed weights.
+ *
+ * No im2col copy: for each tile of output pixels an array of pointers, one per kernel tap and
+ * row, names the input vectors; padding points at zeros. Taps that are neighbours in memory
+ * become one long run: 1x1 and windows over whole rows by themselves, images of few channels
+ * after one copy with the padding written out.
+ *
+ * Groups with fewer columns than a panel are merged into block-diagonal ones.
+ *
+ * A task is a group of columns whose weights stay in L2 times a range of tiles.
+ */
+#include "conv.h"
+
+enum {
+    GEMM_L2_FLOATS = 1 << 17, /* packed weights of a group of columns: 512 KiB */
+    GEMM_FEW_CHANNELS = 16,   /* below, runs of kernel rows are worth a copy of the input */
+    GEMM_GEMV_FLOATS = 1 << 18
+};
+/* Multiply-adds of a task: a sixteenth of the whole, within these. */
+#define GEMM_TASK_LEAST 5.0e5
+#define GEMM_TASK_MOST  4.0e6
+
+static bool gemm_applicable(const ln_conv *c, const ln_kernels *kernel)
+{
+    LN_UNUSED(c);
+    LN_UNUSED(kernel);
+    return true;
+}
+
+/* As many groups in one panel as fit. */
+static void gemm_merge_groups(ln_conv *c, size_t nr)
+{
+    size_t e = 1;
+
+    for (size_t i = 2; i <= c->group && i * c->mg <= nr; i++)
+        if (c->group % i == 0)
+            e = i;
+    c->parts = c->group / e;
+    c->pn = e * c->mg;
+    c->pk = e * c->cg;
+}
+
+/* Taps that follow each other in memory become runs; the copy that makes more of them. */
+static linnet_status gemm_merge_taps(ln_prepare *q, ln_conv *c)
+{
+    const ln_win *w = &c->win;
+    bool pads = false;
+
+    c->src = *w;
+    memcpy(c->taps, w->kernel, sizeof c->taps);
+    c->run = c->pk;
+    if (c->parts > 1 || w->dilation[2] > 1)
+        return LINNET_OK;
+    for (int32_t i = 0; i < LN_WIN_AXES; i++)
+        pads = pads || w->pad[i] || w->end[i];
+    if (pads && w->c < GEMM_FEW_CHANNELS && w->kernel[2] > 1) {
+        size_t all = w->n * w->c;
+        for (int32_t i = 0; i < LN_WIN_AXES; i++) {
+            c->src.in[i] = w->in[i] + w->pad[i] + w->end[i];
+            c->src.pad[i] = c->src.end[i] = 0;
+            if (!ln_mul(all, c->src.in[i], &all))
+                return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the padded input is too large");
+        }
+        c->pad_floats = all;
+        c->rows = LN_MAX((size_t)LN_CHUNK / (c->src.in[2] * w->c), (size_t)1);
+        c->pad_tasks = ln_ceil_div(w->n * c->src.in[0] * c->src.in[1], c->rows);
+    } else if (pads) {
+        return LINNET_OK;
+    }
+    for (int32_t i = LN_WIN_AXES - 1; i >= 0; i--) {
+        if (w->dilation[i] > 1)
+            break;
+        c->run *= c->taps[i];
+        c->taps[i] = 1;
+        if (c->src.in[i] != w->kernel[i]) /* the next row does not follow */
+            break;
+    }
+    return LINNET_OK;
+}
+
+/* Tasks: groups of columns outermost, so that those weights stay in cache over tasks. */
+static void gemm_cut(ln_conv *c, const ln_kernels *kernel, size_t k)
+{
+    const size_t nr = kernel->gemm_nr, panels = ln_ceil_div(c->pn, nr), rows = kernel->gemm_mr;
+    size_t group = LN_MAX((size_t)GEMM_L2_FLOATS / (k * nr), (size_t)1);
+
+    c->tiles = ln_ceil_div(c->pixels, rows);
+    if (c->pixels == 1)
+        group = LN_MAX((size_t)GEMM_GEMV_FLOATS / (k * nr), (size_t)1);
+    c->n_tasks = ln_ceil_div(panels, group);
+    group = ln_ceil_div(panels, c->n_tasks);
+    c->n_tasks = ln_ceil_div(panels, group);
+    c->group_n = group * nr;
+
+    const double tile = (double)LN_MIN(rows, c->pixels) * (double)k * (double)c->group_n;
+    const double all = (double)c->pixels * (double)k * (double)c->pn * (double)c->parts;
+    const double task = LN_MIN(LN_MAX(all / 16.0, GEMM_TASK_LEAST), GEMM_TASK_MOST);
+    const size_t fit = LN_MAX((size_t)(task / tile), (size_t)1);
+    c->m_tasks = ln_ceil_div(c->tiles, fit);
+    c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
+    c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
+    c->tasks = c->parts * c->n_tasks * c->m_tasks;
+}
+
+/* The zeros of padding, and how far each tap lies behind the first one. */
+static linnet_status gemm_tables(ln_prepare *q, ln_conv *c)
+{
+    const ln_win *w = &c->src;
+    float *zero = ln_plan_alloc(q, c->run, sizeof *zero);
+    size_t *offset = ln_plan_alloc(q, c->tap_count, sizeof *offset);
+
+    if (!zero || !offset)
+        return ln_fail(q->err, LINNET_ERR_MEMORY, "Conv: out of memory");
+    for (size_t t = 0; t < c->tap_count; t++) {
+        const ln_pixel k = ln_pixel_at(c->taps, t);
+        const size_t row = k.at[0] * w->dilation[0] * w->in[1] + k.at[1] * w->dilation[1];
+        offset[t] = (row * w->in[2] + k.at[2] * w->dilation[2]) * w->c;
+    }
+    c->zero = zero;
+    c->offset = offset;
+    c->flat = c->tap_count == 1;
+    for (int32_t i = 0; i < LN_WIN_AXES; i++)
+        c->flat = c->flat && w->in[i] == w->out[i] && w->stride[i] == 1 && w->pad[i] == 0;
+    return LINNET_OK;
+}
+
+static linnet_status gemm_prepare(ln_prepare *q, ln_conv *c)
+{
+    const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr;
+    size_t k;
+    linnet_status st;
+
+    gemm_merge_groups(c, nr);
+    if ((st = gemm_merge_taps(q, c)) != LINNET_OK)
+        return st;
+    c->tap_count = ln_pixels(c->taps);
+    if (!ln_mul(ln_win_taps(&c->win), c->pk, &k) || !ln_mul(k, ln_ceil_div(c->pn, nr) * nr, &c->part_packed)
+        || !ln_mul(c->part_packed, c->parts, &c->packed))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
+    gemm_cut(c, q->kernel, k);
+    c->pack_tasks = c->parts * ln_ceil_div(c->pn, nr);
+    c->key = c->pn;
+    if (!ln_mul(c->tap_count, mr * sizeof(float *), &q->scratch))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the kernel is too large");
+    return gemm_tables(q, c);
+}
+
+/* ---- packing ------------------------------------------------------------------- */
+
+/* One panel of one part: [taps][pk][nr]. */
+static void gemm_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
+{
+    const size_t nr = kernel->gemm_nr, panels = ln_ceil_div(c->pn, nr), part = task / panels;
+    const size_t taps = ln_win_taps(&c->win), k = taps * c->pk, n0 = task % panels * nr;
+    const size_t n1 = LN_MIN(n0 + nr, c->pn), m0 = part * c->pn;
+
+    out += part * c->part_packed;
+    if (c->pn == c->mg && c->dtype == LINNET_F32) {
+        for (size_t t = 0; t < taps; t++)
+            kernel->pack_b_f32(c->cg, c->pn, (const float *)w + m0 * k + t, (ptrdiff_t)taps, (ptrdiff_t)k,
+                               1.0f, t * c->cg, k, n0, n1, out);
+        return;
+    }
+    float *panel = out + n0 * k;
+    memset(panel, 0, k * nr * sizeof(float));
+    for (size_t j = n0; j < n1; j++) {
+        const size_t first = j / c->mg * c->cg, from = (m0 + j) * c->cg * taps;
+
+        for (size_t ch = 0; ch < c->cg; ch++)
+            for (size_t t = 0; t < taps; t++)
+                panel[(t * c->pk + first + ch) * nr + j - n0] =
+                    (float)ln_get_f64(c->dtype, w, from + ch * taps + t);
+    }
+}
+
+/* Some rows of the input with its padding. */
+static void gemm_pad(const ln_conv *c, const float *x, float *out, size_t task)
+{
+    const ln_win *w = &c->win;
+    const size_t *dim = c->src.in;
+    const size_t end = LN_MIN((task + 1) * c->rows, w->n * dim[0] * dim[1]), width = dim[2] * w->c;
+    const size_t before = w->pad[2] * w->c, middle = w->in[2] * w->c;
+
+    for (size_t i = task * c->rows; i < end; i++) {
+        const size_t z = i / dim[1] % dim[0] - w->pad[0], y = i % dim[1] - w->pad[1];
+        const size_t n = i / (dim[1] * dim[0]);
+        float *to = out + i * width;
+
+        if (z >= w->in[0] || y >= w->in[1]) { /* wrapped below zero, or behind the end */
+            memset(to, 0, width * sizeof(float));
+            continue;
+        }
+        memset(to, 0, before * sizeof(float));
+        memcpy(to + before, x + ((n * w->in[0] + z) * w->in[1] + y) * middle, middle * sizeof(float));
+        memset(to + before + middle, 0, (width - before - middle) * sizeof(float));
+    }
+}
+
+/* ---- run -------------------------------------------------------------------------- */
+
+/* Tile `t` of the pixels: sizes differ by at most one. */
+static size_t gemm_tile(const ln_conv *c, size_t t)
+{
+    return c->pixels / c->tiles * t + LN_MIN(t, c->pixels % c->tiles);
+}
+
+/* True where the window of an output pixel touches no padding; *at is its first input pixel. */
+static bool gemm_inside(const ln_conv *c, const ln_pixel *o, size_t *at)
+{
+    const ln_win *w = &c->src;
+    size_t first[LN_WIN_AXES];
+
+    for (int32_t i = 0; i < LN_WIN_AXES; i++) {
+        const size_t x = o->at[i] * w->stride[i];
+
+        first[i] = x - w->pad[i];
+        if (x < w->pad[i] || first[i] + (c->taps[i] - 1) * w->dilation[i] >= w->in[i])
+            return false;
+    }
+    *at = ((o->n * w->in[0] + first[0]) * w->in[1] + first[1]) * w->in[2] + first[2];
+    return true;
+}
+
+/* Pointers of one output pixel: a[tap * mr]. */
+static void gemm_pointers(const ln_conv *c, const float *x, const ln_pixel *o, size_t mr, const float **a)
+{
+    const ln_win *w = &c->src;
+    size_t at;
+
+    if (gemm_inside(c, o, &at)) {
+        const float *from = x + at * w->c;
+        for (size_t t = 0; t < c->tap_count; t++)
+            a[t * mr] = from + c->offset[t];
+        return;
+    }
+    for (size_t kz = 0; kz < c->taps[0]; kz++) {
+        size_t z, y;
+        const bool deep = ln_win_at(w, 0, o->at[0], kz, &z);
+
+        for (size_t ky = 0; ky < c->taps[1]; ky++) {
+            const bool in = ln_win_at(w, 1, o->at[1], ky, &y) && deep;
+            const size_t row = in ? ((o->n * w->in[0] + z) * w->in[1] + y) * w->in[2] : 0;
+
+            for (size_t kx = 0; kx < c->taps[2]; kx++, a += mr)
+                *a = in && ln_win_at(w, 2, o->at[2], kx, &at) ? x + (row + at) * w->c : c->zero;
+        }
+    }
+}
+
+static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task)
+{
+    const size_t mr = r->kernel->gemm_mr, first = task % c->m_tasks * c->step_tiles;
+    const size_t last = LN_MIN(first + c->step_tiles, c->tiles);
+    const size_t n_task = task / c->m_tasks % c->n_tasks, part = task / (c->m_tasks * c->n_tasks);
+    const size_t n0 = n_task * c->group_n, n1 = LN_MIN(n0 + c->group_n, c->pn), m0 = part * c->pn;
+    const ln_gemm_f32 g = { c->pn, c->run, c->tap_count, d->weight + part * c->part_packed,
+                            d->bias ? d->bias + m0 : NULL, c->act };
+    const float *x = d->x + part * c->pk, **a = r->scratch;
+    size_t i = gemm_tile(c, first);
+    ln_pixel o = ln_pixel_at(c->win.out, i);
+
+    for (size_t t = first; t < last; t++) {
+        const size_t rows = gemm_tile(c, t + 1) - i, at = i * c->m + m0;
+        const float *add = d->add ? d->add + at : NULL;
+
+        for (size_t j = 0; j < rows && c->flat; j++)
+            a[j] = x + (i + j) * c->src.c;
+        for (size_t j = 0; j < rows && !c->flat; j++) {
+            gemm_pointers(c, x, &o, mr, a + j);
+            ln_pixel_next(c->win.out, &o);
+        }
+        if (c->pixels == 1 && g.taps == 1)
+            r->kernel->gemv_f32(&g, a[0], d->y + at, add, n0, n1);
+        else
+            r->kernel->gemm_f32(&g, rows, a, d->y + at, c->m, add, c->m, n0, n1);
+        i += rows;
+    }
+}
+
+const ln_conv_way ln_conv_gemm = {
+    "gemm", gemm_applicable, gemm_prepare, gemm_pack, gemm_pad, gemm_run,
+};
+
+#undef GEMM_TASK_LEAST
+#undef GEMM_TASK_MOST
