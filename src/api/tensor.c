@@ -44,7 +44,7 @@ linnet_status linnet_tensor_create(int32_t dtype, int32_t rank, const int64_t *d
         ln_free(&alloc, t, sizeof *t);
         return ln_fail(err, LINNET_ERR_MEMORY, "tensor: no memory for %zu bytes", bytes);
     }
-    *t = (linnet_tensor){ d, data, bytes, true, true, alloc };
+    *t = (linnet_tensor){ d, data, bytes, true, true, alloc, 0 };
     *out = t;
     return LINNET_OK;
 }
@@ -68,7 +68,7 @@ linnet_status linnet_tensor_view(int32_t dtype, int32_t rank, const int64_t *dim
     linnet_tensor *t = ln_alloc(&alloc, sizeof *t);
     if (!t)
         return ln_fail(err, LINNET_ERR_MEMORY, "tensor: no memory");
-    *t = (linnet_tensor){ d, data, bytes, false, true, alloc };
+    *t = (linnet_tensor){ d, data, bytes, false, true, alloc, 0 };
     *out = t;
     return LINNET_OK;
 }
@@ -79,7 +79,7 @@ void linnet_tensor_free(linnet_tensor *t)
         return;
     const linnet_allocator alloc = t->alloc;
     if (t->owned)
-        ln_free(&alloc, t->data, t->size);
+        ln_free(&alloc, t->data, t->size + t->extra);
     ln_free(&alloc, t, sizeof *t);
 }
 

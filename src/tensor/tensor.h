@@ -24,6 +24,7 @@ struct linnet_tensor {
     bool             owned; /* data came from alloc */
     bool             heap;  /* the object itself came from alloc */
     linnet_allocator alloc;
+    size_t           extra; /* of an owned string tensor: bytes of text behind its elements, in the same block */
 };
 
 typedef struct ln_dtype_info {
