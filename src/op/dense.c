@@ -132,8 +132,8 @@ static void dense_make(const void *ctx, const void *src, void *out)
 
     for (size_t i = 0; i < w->b->count; i++)
         for (size_t t = 0; t < w->d->pack_tasks; t++)
-            ln_dense_pack(w->d, w->kernel, (const float *)src + i * w->b->stride, w->b,
-                          (float *)out + i * w->d->packed, t);
+            ln_dense_pack(w->d, w->kernel, (const float *)src + w->b->start + i * w->b->stride,
+                          w->b, (float *)out + i * w->d->packed, t);
 }
 
 linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, const ln_dense_b *b,
@@ -146,7 +146,7 @@ linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, c
 
     memcpy(&scale, &b->scale, sizeof scale);
     const uint64_t facts[] = { 0x64656e7365, q->kernel->isa, q->kernel->gemm_nr, d->n, d->k,
-                               b->count, b->stride, b->rs, b->cs, scale };
+                               b->count, b->stride, b->rs, b->cs, b->start, scale };
     if (!ln_mul(d->packed, b->count, &bytes) || !ln_mul(bytes, sizeof(float), &bytes))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "packed weights of %zu x %zu are too large", d->k, d->n);
     const linnet_status st = ln_plan_derive(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,

@@ -28,10 +28,11 @@ typedef struct ln_dense {
 /* Plan m x k times k x n; false: too large. m, n, k may be 0. */
 LN_MUST_USE bool ln_dense_init(ln_dense *d, const ln_kernels *kernel, size_t m, size_t n, size_t k);
 
-/* How B lies in memory: element p, j of matrix i at i * stride + p * rs + j * cs. */
+/* How B lies in memory: element p, j of matrix i at start + i * stride + p * rs + j * cs. */
 typedef struct ln_dense_b {
     size_t count, stride, rs, cs;
     float  scale; /* every element is multiplied by it */
+    size_t start;
 } ln_dense_b;
 
 /* The packed form of constant f32 input `input`: b->count matrices, d->packed floats each. */

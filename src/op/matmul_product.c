@@ -156,7 +156,7 @@ linnet_status ln_product_prepare(ln_prepare *q, ln_product *p)
         product_cut(p);
     }
     if (p->way == PRODUCT_PACKED) {
-        const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha };
+        const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
         if ((st = ln_dense_derive(q, 1, &p->dense, &b, &p->packed)) != LINNET_OK)
             return st;
     }
@@ -180,7 +180,7 @@ linnet_status ln_product_prepare(ln_prepare *q, ln_product *p)
 static void product_pack(const ln_run *r, const ln_product *p)
 {
     const ln_dense *d = &p->dense;
-    const ln_dense_b at = { 1, 0, p->b_rs, p->b_cs, p->alpha };
+    const ln_dense_b at = { 1, 0, p->b_rs, p->b_cs, p->alpha, 0 };
     float *out = r->workspace;
 
     if (d->pack_tasks > 1) {

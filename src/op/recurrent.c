@@ -1,0 +1,557 @@
+/*
+ * recurrent.c - the common part of RNN, LSTM and GRU: shapes, the product X * W, the walk
+ * through time.
+ *
+ * Reverse directions and sequence lengths only change which step a row of a block is at: row i
+ * of a block reads X * W at its own time, and a sequence that has ended keeps its state.
+ */
+#include "recurrent.h"
+
+/* ---- activations ------------------------------------------------------------ */
+
+typedef struct recurrent_fn {
+    const char *name;
+    int32_t     fn;
+    bool        alpha, beta; /* takes them from the lists */
+    float       a, b;        /* ONNX's defaults */
+} recurrent_fn;
+
+static const recurrent_fn recurrent_fns[] = {
+    { "sigmoid", LN_FN_SIGMOID, false, false, 0, 0 },
+    { "tanh", LN_FN_TANH, false, false, 0, 0 },
+    { "relu", LN_FN_CLIP, false, false, 0, (float)INFINITY },
+    { "affine", LN_FN_AFFINE, true, true, 1, 0 },
+    { "leakyrelu", LN_FN_LEAKY_RELU, true, false, 0.01f, 0 },
+    { "thresholdedrelu", LN_FN_THRESHOLDED_RELU, true, false, 1, 0 },
+    { "scaledtanh", LN_FN_NONE, true, true, 1, 1 }, /* a * tanh(b * x) */
+    { "hardsigmoid", LN_FN_HARD_SIGMOID, true, true, 0.2f, 0.5f },
+    { "elu", LN_FN_ELU, true, false, 1, 0 },
+    { "softsign", LN_FN_SOFTSIGN, false, false, 0, 0 },
+    { "softplus", LN_FN_SOFTPLUS, false, false, 0, 0 },
+};
+
+static const recurrent_fn *recurrent_find(const char *name)
+{
+    for (size_t i = 0; i < LN_COUNT(recurrent_fns); i++) {
+        const char *a = recurrent_fns[i].name, *b = name;
+
+        while (*a && (*b >= 'A' && *b <= 'Z' ? *b - 'A' + 'a' : *b) == *a)
+            a++, b++;
+        if (!*a && !*b)
+            return &recurrent_fns[i];
+    }
+    return NULL;
+}
+
+/* alpha and beta are given to the functions that take them, in order. False: unknown name. */
+static bool recurrent_acts(const ln_recurrent_param *p, const ln_recurrent_kind *kind, size_t dirs,
+                           ln_recurrent_act out[2][3])
+{
+    size_t alpha = 0, beta = 0;
+
+    for (size_t i = 0; i < dirs * kind->acts; i++) {
+        const char *name = p->activations.count ? p->activations.v[i] : kind->presets[i % kind->acts];
+        const recurrent_fn *f = recurrent_find(name);
+        ln_recurrent_act *act = &out[i / kind->acts][i % kind->acts];
+
+        if (!f)
+            return false;
+        const float a = f->alpha && alpha < p->alpha.count ? p->alpha.v[alpha++] : f->a;
+        const float b = f->beta && beta < p->beta.count ? p->beta.v[beta++] : f->b;
+        act->fn.fn = f->fn;
+        act->fn.a = a;
+        act->fn.b = b;
+        act->pre = act->post = 1.0f;
+        if (f->fn == LN_FN_NONE) {
+            act->fn.fn = LN_FN_TANH;
+            act->pre = b;
+            act->post = a;
+        }
+    }
+    return true;
+}
+
+void ln_recurrent_act_f32(const ln_recurrent_block *b, size_t which, size_t n, float *y)
+{
+    const ln_kernels *kernel = b->run->kernel;
+    const ln_recurrent_act *act = &b->s->act[b->dir][which];
+    const float clip = b->s->clip;
+
+    if (clip < INFINITY)
+        kernel->unary_f32[LN_FN_CLIP](n, y, y, -clip, clip);
+    if (act->pre != 1.0f)
+        kernel->unary_f32[LN_FN_AFFINE](n, y, y, act->pre, 0.0f);
+    kernel->unary_f32[act->fn.fn](n, y, y, act->fn.a, act->fn.b);
+    if (act->post != 1.0f)
+        kernel->unary_f32[LN_FN_AFFINE](n, y, y, act->post, 0.0f);
+}
+
+double ln_recurrent_act_f64(const ln_recurrent_wide *w, size_t which, double x)
+{
+    const ln_recurrent_act *act = &w->s->act[w->dir][which];
+    const double a = act->fn.a, b = act->fn.b, clip = w->s->clip;
+
+    x = x > clip ? clip : x < -clip ? -clip : x;
+    switch (act->fn.fn) {
+    case LN_FN_SIGMOID:          return 1.0 / (1.0 + exp(-x));
+    case LN_FN_TANH:             return (double)act->post * tanh((double)act->pre * x);
+    case LN_FN_CLIP:             return x < 0.0 ? 0.0 : x;
+    case LN_FN_AFFINE:           return a * x + b;
+    case LN_FN_LEAKY_RELU:       return x < 0.0 ? a * x : x;
+    case LN_FN_THRESHOLDED_RELU: return x > a ? x : 0.0;
+    case LN_FN_HARD_SIGMOID:     x = a * x + b; return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
+    case LN_FN_ELU:              return x < 0.0 ? a * expm1(x) : x;
+    case LN_FN_SOFTSIGN:         return x / (1.0 + fabs(x));
+    default:                     return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    }
+}
+
+/* ---- shapes --------------------------------------------------------------------- */
+
+static bool recurrent_is(const ln_desc *d, int32_t dtype, int32_t rank, const int64_t *dim)
+{
+    const ln_desc want = ln_desc_of(dtype, rank, dim);
+
+    return d->dtype == 0 || (d->dtype == dtype && ln_same_shape(d, &want));
+}
+
+static linnet_status recurrent_attributes(const ln_infer *q, const ln_recurrent_kind *kind,
+                                          size_t dirs)
+{
+    const ln_recurrent_param *p = q->param;
+    ln_recurrent_act act[2][3];
+
+    if (dirs == 0)
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: direction '%s'", kind->name, p->direction);
+    if (p->activations.count && p->activations.count != dirs * kind->acts)
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: %zu activations, needs %zu", kind->name,
+                       p->activations.count, dirs * kind->acts);
+    if (!recurrent_acts(p, kind, dirs, act))
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: unknown activation", kind->name);
+    if (!(p->clip > 0.0f))
+        return ln_fail(q->err, LINNET_ERR_ARGUMENT, "%s: clip must be positive", kind->name);
+    return LINNET_OK;
+}
+
+static size_t recurrent_dirs(const ln_recurrent_param *p)
+{
+    if (ln_is(p->direction, "forward", "bidirectional"))
+        return 2;
+    return ln_is(p->direction, "forward", "forward") || ln_is(p->direction, "forward", "reverse") ? 1 : 0;
+}
+
+/* The other inputs against X [.., in] and R [dirs, gates * hidden, hidden]. */
+static bool recurrent_fits(const ln_infer *q, const ln_recurrent_kind *kind, int64_t dirs,
+                           int64_t hidden, int64_t width, int64_t batch)
+{
+    const ln_recurrent_param *p = q->param;
+    const ln_desc *in = q->in;
+    const int32_t t = in[0].dtype;
+    int64_t twice, thrice;
+
+    if (!ln_mul64(width, 2, &twice) || !ln_mul64(hidden, 3, &thrice))
+        return false;
+    const int64_t w[] = { dirs, width, in[0].dim[2] }, r[] = { dirs, width, hidden };
+    const int64_t b[] = { dirs, twice }, peep[] = { dirs, thrice };
+    const int64_t first[] = { dirs, batch, hidden }, second[] = { batch, dirs, hidden };
+    const int64_t *s = p->layout ? second : first;
+
+    for (int32_t i = 3; i < q->in_count; i++) {
+        if (in[i].dtype == 0)
+            continue;
+        if (i == 3 ? !recurrent_is(&in[i], t, 2, b)
+            : i == 4 ? !recurrent_is(&in[i], LINNET_I32, 1, &batch)
+            : i == 7 ? !recurrent_is(&in[i], t, 2, peep) : !recurrent_is(&in[i], t, 3, s))
+            return false;
+    }
+    return in[1].dtype != 0 && in[2].dtype != 0 && recurrent_is(&in[1], t, 3, w)
+           && recurrent_is(&in[2], t, 3, r) && q->in_count <= (kind->states == 2 ? 8 : 6);
+}
+
+linnet_status ln_recurrent_infer(const ln_infer *q, const ln_recurrent_kind *kind)
+{
+    const ln_recurrent_param *p = q->param;
+    const ln_desc *x = &q->in[0], *r = &q->in[2];
+    const size_t dirs = recurrent_dirs(p);
+    const linnet_status st = recurrent_attributes(q, kind, dirs);
+    int64_t width;
+
+    if (st != LINNET_OK)
+        return st;
+    if (x->dtype != LINNET_F32 && x->dtype != LINNET_F64 && x->dtype != LINNET_F16 && x->dtype != LINNET_BF16)
+        return ln_fail_type(q->err, 0, x->dtype);
+    if (x->rank != 3 || r->rank != 3)
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "%s: X and R must have rank 3", kind->name);
+    const int64_t hidden = r->dim[2], steps = x->dim[p->layout ? 1 : 0], batch = x->dim[p->layout ? 0 : 1];
+
+    if ((p->hidden_size && p->hidden_size != hidden) || !ln_mul64(hidden, (int64_t)kind->gates, &width)
+        || !recurrent_fits(q, kind, (int64_t)dirs, hidden, width, batch))
+        return ln_fail(q->err, LINNET_ERR_SHAPE,
+                       "%s: weights, bias or states do not fit %lld directions, %lld units, %lld sequences",
+                       kind->name, (long long)dirs, (long long)hidden, (long long)batch);
+    const int64_t d = (int64_t)dirs;
+    const int64_t y[] = { steps, d, batch, hidden }, y1[] = { batch, steps, d, hidden };
+    const int64_t s[] = { d, batch, hidden }, s1[] = { batch, d, hidden };
+
+    for (int32_t i = 0; i < q->out_count; i++)
+        q->out[i] = i == 0 ? ln_desc_of(x->dtype, 4, p->layout ? y1 : y)
+                           : ln_desc_of(x->dtype, 3, p->layout ? s1 : s);
+    return LINNET_OK;
+}
+
+/* ---- prepare ---------------------------------------------------------------------- */
+
+static void recurrent_sizes(const ln_prepare *q, const ln_recurrent_kind *kind, ln_recurrent *s)
+{
+    const ln_recurrent_param *p = q->param;
+    const ln_desc *x = &q->in[0];
+    const bool layout = p->layout != 0;
+
+    s->kind = kind;
+    s->in_count = q->in_count;
+    s->out_count = q->out_count;
+    s->dtype = x->dtype;
+    s->dirs = recurrent_dirs(p);
+    s->steps = (size_t)x->dim[layout ? 1 : 0];
+    s->batch = (size_t)x->dim[layout ? 0 : 1];
+    s->in = (size_t)x->dim[2];
+    s->hidden = (size_t)q->in[2].dim[2];
+    s->width = kind->gates * s->hidden;
+    s->x_step = layout ? 1 : s->batch;
+    s->x_row = layout ? s->steps : 1;
+    s->y_dir = layout ? s->hidden : s->batch * s->hidden;
+    s->y_row = layout ? s->steps * s->dirs * s->hidden : s->hidden;
+    s->y_step = s->dirs * s->hidden * (layout ? 1 : s->batch);
+    s->s_dir = layout ? s->hidden : s->batch * s->hidden;
+    s->s_row = layout ? s->dirs * s->hidden : s->hidden;
+    s->reverse[0] = ln_is(p->direction, "forward", "reverse");
+    s->reverse[1] = true;
+    s->clip = p->clip;
+}
+
+/* Where `count` floats go in the workspace of `*at` floats so far. */
+LN_MUST_USE static bool recurrent_place(size_t count, size_t *at, size_t *place)
+{
+    *place = *at;
+    return ln_add(*at, count, at) && ln_align_up(*at, LN_ALIGN / sizeof(float), at);
+}
+
+/* Pack W and R, or reserve the room for packing at run time. */
+static linnet_status recurrent_weights(ln_prepare *q, ln_recurrent *s, size_t *floats)
+{
+    const ln_dense_b w = { s->dirs, s->width * s->in, 1, s->in, 1.0f, 0 };
+    linnet_status st;
+
+    if (q->value[1]) {
+        if ((st = ln_dense_derive(q, 1, &s->x, &w, &s->w_packed)) != LINNET_OK)
+            return st;
+    } else if (!recurrent_place(s->dirs * s->x.packed, floats, &s->w_at)) {
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+    }
+    for (size_t i = 0; i < s->parts; i++) {
+        const ln_dense_b r = { s->dirs, s->width * s->hidden, 1, s->hidden, 1.0f, s->r_from[i] * s->hidden };
+
+        if (q->value[2]) {
+            if ((st = ln_dense_derive(q, 2, &s->r[i], &r, &s->r_packed[i])) != LINNET_OK)
+                return st;
+        } else if (!recurrent_place(s->dirs * s->r[i].packed, floats, &s->r_at[i])) {
+            return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+        }
+    }
+    return LINNET_OK;
+}
+
+static linnet_status recurrent_fast(ln_prepare *q, ln_recurrent *s, size_t split)
+{
+    const size_t most = LN_MIN((size_t)q->kernel->gemm_mr, (size_t)LN_RECURRENT_ROWS);
+    const size_t cut = s->width - split * s->hidden;
+    size_t floats = 0, xw, rows, need;
+    linnet_status st;
+
+    s->parts = split ? 2 : 1;
+    s->r_from[1] = cut;
+    s->block = ln_ceil_div(s->batch, ln_ceil_div(s->batch, most));
+    s->blocks = ln_ceil_div(s->batch, s->block);
+    if (!ln_mul(s->steps, s->batch, &rows) || !ln_mul(rows, s->width, &xw) || !ln_mul(xw, s->dirs, &xw)
+        || !ln_dense_init(&s->x, q->kernel, rows, s->width, s->in)
+        || !ln_dense_init(&s->r[0], q->kernel, s->block, cut, s->hidden)
+        || !ln_dense_init(&s->r[1], q->kernel, s->block, s->width - cut, s->hidden)
+        || !recurrent_place(xw, &floats, &s->xw_at))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+    if ((st = recurrent_weights(q, s, &floats)) != LINNET_OK)
+        return st;
+    /* gate and x rows, then h, c and more rows */
+    if (!ln_mul(floats, sizeof(float), &q->workspace)
+        || !ln_mul(s->width * 2 + s->hidden * 3, s->block * sizeof(float), &need))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+    q->scratch = need;
+    s->x_phase = q->value[1] && q->value[2] ? 0 : 1;
+    q->phases = s->x_phase + 2;
+    q->tasks[0] = s->dirs * 3; /* packing of W and of both parts of R; overwritten where constant */
+    q->tasks[s->x_phase] = s->dirs * s->x.tasks;
+    q->tasks[s->x_phase + 1] = s->dirs * s->blocks;
+    return LINNET_OK;
+}
+
+linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind, size_t split)
+{
+    ln_recurrent *s = q->state;
+
+    recurrent_sizes(q, kind, s);
+    if (!recurrent_acts(q->param, kind, s->dirs, s->act))
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: unknown activation", kind->name);
+    if (s->batch == 0 || s->hidden == 0) {
+        q->tasks[0] = 0;
+        return LINNET_OK;
+    }
+    q->work = (double)s->dirs * (double)s->steps * (double)s->batch * (double)s->width
+              * (double)(s->in + s->hidden);
+    q->flop = 2.0 * q->work;
+    if (s->dtype == LINNET_F32 && s->in > 0 && s->steps > 0)
+        return recurrent_fast(q, s, split);
+    s->wide = true;
+    q->tasks[0] = s->dirs * s->batch;
+    if (!ln_mul(s->width * 2 + s->hidden * 4, sizeof(double), &q->scratch))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", kind->name);
+    return LINNET_OK;
+}
+
+/* ---- run: f32 ------------------------------------------------------------------------ */
+
+static const void *recurrent_in(const ln_run *r, const ln_recurrent *s, int32_t i)
+{
+    return i < s->in_count ? r->in[i] : NULL;
+}
+
+static void *recurrent_out(const ln_run *r, const ln_recurrent *s, int32_t i)
+{
+    return i < s->out_count ? r->out[i] : NULL;
+}
+
+static void recurrent_pack(const ln_run *r, const ln_recurrent *s)
+{
+    const size_t what = r->task % 3, dir = r->task / 3;
+    const bool is_w = what == 0;
+    const ln_dense *d = is_w ? &s->x : &s->r[what - 1];
+    const size_t rows = is_w ? s->in : s->hidden;
+    const size_t start = dir * s->width * rows + (is_w ? 0 : s->r_from[what - 1] * rows);
+    const ln_dense_b b = { 1, 0, 1, rows, 1.0f, 0 };
+
+    if (is_w ? s->w_packed != NULL : (what > s->parts || s->r_packed[what - 1] != NULL))
+        return;
+    for (size_t t = 0; t < d->pack_tasks; t++)
+        ln_dense_pack(d, r->kernel, (const float *)r->in[is_w ? 1 : 2] + start, &b,
+                      (float *)r->workspace + (is_w ? s->w_at : s->r_at[what - 1]) + dir * d->packed, t);
+}
+
+static void recurrent_project(const ln_run *r, const ln_recurrent *s)
+{
+    const size_t dir = r->task / s->x.tasks;
+    const float *bias = recurrent_in(r, s, 3);
+    const float *w = s->w_packed ? s->w_packed : (const float *)r->workspace + s->w_at;
+    const ln_gemm_f32 g = { s->width, s->in, 1, w + dir * s->x.packed,
+                            bias ? bias + dir * 2 * s->width : NULL, { LN_FN_NONE, 0, 0 } };
+    float *xw = (float *)r->workspace + s->xw_at + dir * s->steps * s->batch * s->width;
+
+    ln_dense_run(&s->x, r->kernel, &g, r->in[0], s->in, xw, s->width, NULL, 0, r->task % s->x.tasks);
+}
+
+void ln_recurrent_multiply(const ln_recurrent_block *b, size_t part, const float *x, float *y,
+                           const float *add, size_t ldadd)
+{
+    const ln_recurrent *s = b->s;
+    const ln_kernels *kernel = b->run->kernel;
+    const ln_dense *d = &s->r[part];
+    const float *r = s->r_packed[part] ? s->r_packed[part] : (const float *)b->run->workspace + s->r_at[part];
+    const size_t from = s->r_from[part];
+    const ln_gemm_f32 g = { d->n, d->k, 1, r + b->dir * d->packed, b->bias ? b->bias + from : NULL,
+                            { LN_FN_NONE, 0, 0 } };
+    const float *row[LN_RECURRENT_ROWS];
+
+    if (add)
+        add += from;
+    if (s->block == 1) {
+        kernel->gemv_f32(&g, x, y + from, add, 0, d->n);
+        return;
+    }
+    for (size_t i = 0; i < b->rows; i++)
+        row[i] = x + i * s->hidden;
+    kernel->gemm_f32(&g, b->rows, row, y + from, s->width, add, ldadd, 0, d->n);
+}
+
+/* Lengths of the block's sequences; false: one is outside [0, steps]. */
+static bool recurrent_lengths(const ln_recurrent_block *b, size_t *length)
+{
+    const int32_t *lens = recurrent_in(b->run, b->s, 4);
+
+    for (size_t i = 0; i < b->rows; i++) {
+        length[i] = b->s->steps;
+        if (!lens)
+            continue;
+        if (lens[b->from + i] < 0 || (size_t)lens[b->from + i] > b->s->steps)
+            return false;
+        length[i] = (size_t)lens[b->from + i];
+    }
+    return true;
+}
+
+static void recurrent_load_states(const ln_recurrent_block *b)
+{
+    const ln_recurrent *s = b->s;
+    const float *h = recurrent_in(b->run, s, 5), *c = recurrent_in(b->run, s, 6);
+
+    for (size_t i = 0; i < b->rows; i++) {
+        const size_t at = b->dir * s->s_dir + (b->from + i) * s->s_row, to = i * s->hidden;
+
+        for (size_t j = 0; j < s->hidden; j++) {
+            b->h[to + j] = h ? h[at + j] : 0.0f;
+            b->c[to + j] = c ? c[at + j] : 0.0f;
+        }
+    }
+}
+
+static void recurrent_store_states(const ln_recurrent_block *b)
+{
+    const ln_recurrent *s = b->s;
+
+    for (int32_t k = 1; k <= s->kind->states; k++) {
+        float *out = recurrent_out(b->run, s, k);
+
+        for (size_t i = 0; out && i < b->rows; i++)
+            memcpy(out + b->dir * s->s_dir + (b->from + i) * s->s_row,
+                   (k == 1 ? b->h : b->c) + i * s->hidden, s->hidden * sizeof(float));
+    }
+}
+
+static linnet_status recurrent_walk(const ln_run *r, const ln_recurrent *s)
+{
+    float *m = r->scratch, *y = recurrent_out(r, s, 0);
+    const float *xw = (const float *)r->workspace + s->xw_at, *bias = recurrent_in(r, s, 3);
+    const bool ragged = recurrent_in(r, s, 4) != NULL;
+    size_t length[LN_RECURRENT_ROWS];
+    ln_recurrent_block b = { r, s, r->task / s->blocks, r->task % s->blocks * s->block, 0,
+                             NULL, NULL, NULL, NULL, NULL, { false } };
+    float *copy = m + s->block * s->width;
+
+    b.rows = LN_MIN(s->block, s->batch - b.from);
+    b.gate = m;
+    b.h = copy + s->block * s->width;
+    b.c = b.h + s->block * s->hidden;
+    b.more = b.c + s->block * s->hidden;
+    b.bias = bias ? bias + (b.dir * 2 + 1) * s->width : NULL;
+    if (!recurrent_lengths(&b, length))
+        return ln_fail(r->err, LINNET_ERR_DATA, "%s: a sequence length is outside [0, %zu]",
+                       s->kind->name, s->steps);
+    recurrent_load_states(&b);
+    xw += b.dir * s->steps * s->batch * s->width;
+    for (size_t t = 0; t < s->steps; t++) {
+        const float *rows = NULL;
+        size_t ld = s->x_row * s->width, at[LN_RECURRENT_ROWS];
+
+        for (size_t i = 0; i < b.rows; i++) {
+            b.active[i] = t < length[i];
+            at[i] = s->reverse[b.dir] && b.active[i] ? length[i] - 1 - t : t;
+        }
+        rows = xw + (at[0] * s->x_step + b.from * s->x_row) * s->width;
+        if (ragged) { /* rows of different times are brought together */
+            for (size_t i = 0; i < b.rows; i++)
+                memcpy(copy + i * s->width,
+                       xw + (at[i] * s->x_step + (b.from + i) * s->x_row) * s->width,
+                       s->width * sizeof(float));
+            rows = copy;
+            ld = s->width;
+        }
+        s->kind->cell(&b, rows, ld);
+        for (size_t i = 0; y && i < b.rows; i++) {
+            float *to = y + at[i] * s->y_step + b.dir * s->y_dir + (b.from + i) * s->y_row;
+            if (b.active[i])
+                memcpy(to, b.h + i * s->hidden, s->hidden * sizeof(float));
+            else
+                memset(to, 0, s->hidden * sizeof(float));
+        }
+    }
+    recurrent_store_states(&b);
+    return LINNET_OK;
+}
+
+/* ---- run: other types, one sequence at a time in doubles ----------------------------------- */
+
+void ln_recurrent_sum_f64(const ln_recurrent_wide *w, const double *x, size_t from, size_t to)
+{
+    const ln_recurrent *s = w->s;
+    const void *bias = recurrent_in(w->run, s, 3);
+
+    for (size_t j = from * s->hidden; j < to * s->hidden; j++) {
+        const size_t row = (w->dir * s->width + j) * s->hidden;
+        double sum = bias ? ln_get_f64(s->dtype, bias, (w->dir * 2 + 1) * s->width + j) : 0.0;
+
+        for (size_t i = 0; i < s->hidden; i++)
+            sum += x[i] * ln_get_f64(s->dtype, w->run->in[2], row + i);
+        w->hr[j] = sum;
+    }
+}
+
+static void recurrent_project_f64(const ln_recurrent_wide *w, size_t row)
+{
+    const ln_recurrent *s = w->s;
+    const void *bias = recurrent_in(w->run, s, 3);
+
+    for (size_t j = 0; j < s->width; j++) {
+        double sum = bias ? ln_get_f64(s->dtype, bias, w->dir * 2 * s->width + j) : 0.0;
+
+        for (size_t i = 0; i < s->in; i++)
+            sum += ln_get_f64(s->dtype, w->run->in[0], row * s->in + i)
+                   * ln_get_f64(s->dtype, w->run->in[1], (w->dir * s->width + j) * s->in + i);
+        w->x[j] = sum;
+    }
+}
+
+static linnet_status recurrent_walk_f64(const ln_run *r, const ln_recurrent *s)
+{
+    double *m = r->scratch;
+    ln_recurrent_wide w = { r, s, r->task / s->batch, m, m + s->width, m + 2 * s->width, NULL, NULL };
+    const size_t row = r->task % s->batch, state = w.dir * s->s_dir + row * s->s_row;
+    const int32_t *lens = recurrent_in(r, s, 4);
+    const void *h = recurrent_in(r, s, 5), *c = recurrent_in(r, s, 6);
+
+    if (lens && (lens[row] < 0 || (size_t)lens[row] > s->steps))
+        return ln_fail(r->err, LINNET_ERR_DATA, "%s: a sequence length is outside [0, %zu]",
+                       s->kind->name, s->steps);
+    const size_t length = lens ? (size_t)lens[row] : s->steps;
+    w.c = w.h + s->hidden;
+    w.more = w.c + s->hidden;
+    for (size_t j = 0; j < s->hidden; j++) {
+        w.h[j] = h ? ln_get_f64(s->dtype, h, state + j) : 0.0;
+        w.c[j] = c ? ln_get_f64(s->dtype, c, state + j) : 0.0;
+    }
+    for (size_t t = 0; t < s->steps; t++) {
+        const size_t at = s->reverse[w.dir] && t < length ? length - 1 - t : t;
+
+        if (t < length) {
+            recurrent_project_f64(&w, at * s->x_step + row * s->x_row);
+            s->kind->wide(&w);
+        }
+        for (size_t j = 0; recurrent_out(r, s, 0) && j < s->hidden; j++)
+            ln_set_f64(s->dtype, r->out[0], at * s->y_step + w.dir * s->y_dir + row * s->y_row + j,
+                       t < length ? w.h[j] : 0.0);
+    }
+    for (int32_t k = 1; k <= s->kind->states; k++)
+        for (size_t j = 0; recurrent_out(r, s, k) && j < s->hidden; j++)
+            ln_set_f64(s->dtype, r->out[k], state + j, k == 1 ? w.h[j] : w.c[j]);
+    return LINNET_OK;
+}
+
+linnet_status ln_recurrent_run(const ln_run *r)
+{
+    const ln_recurrent *s = r->state;
+
+    if (s->wide)
+        return recurrent_walk_f64(r, s);
+    if (r->phase < s->x_phase)
+        recurrent_pack(r, s);
+    else if (r->phase == s->x_phase)
+        recurrent_project(r, s);
+    else
+        return recurrent_walk(r, s);
+    return LINNET_OK;
+}
