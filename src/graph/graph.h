@@ -57,6 +57,7 @@ typedef struct ln_node {
     int32_t       *capture; /* values that its subgraphs take from this graph */
     int32_t        capture_count;
     bool           dynamic; /* its shapes depend on data: planned while running */
+    struct linnet_layer *layer; /* the public handle, where one was asked for */
 } ln_node;
 
 typedef struct ln_meta { const char *key, *value; } ln_meta;

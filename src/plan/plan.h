@@ -20,11 +20,6 @@
 
 typedef struct ln_cache ln_cache;
 
-typedef struct ln_test {
-    linnet_tensor **tensor; /* inputs, then outputs, as many as the model has */
-    double          rtol, atol;
-} ln_test;
-
 struct linnet_layer {
     linnet_model *model;
     int32_t       node;
@@ -39,8 +34,7 @@ struct linnet_model {
     const char      *format;
     void            *bytes;  /* the file, where the model owns it */
     size_t           bytes_size;
-    ln_test         *test;
-    size_t           test_count, test_cap;
+    struct ln_tests *tests;    /* of format.h */
     ln_cache        *cache;
     uint64_t         weight_bytes;
     bool             finished;
@@ -202,7 +196,7 @@ struct linnet_session {
     size_t       *output_to_size;
     void         *work;        /* workspace, scratch and state of the dynamic step that runs */
     size_t        work_size;
-    size_t        size;        /* of this object, for free */
+    ln_arena      arena;       /* of this object and its arrays, where they are on the heap */
 };
 
 /* Run the tasks of a prepared step. */

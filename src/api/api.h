@@ -1,0 +1,32 @@
+/*
+ * api.h - what the public calls share: options read safely, models made and finished.
+ */
+#ifndef LN_API_H
+#define LN_API_H
+
+#include "../plan/session.h"
+
+/* The caller's options as far as its header knew them, the rest preset. */
+linnet_status ln_options_read(const linnet_options *opt, linnet_options *out, linnet_limits *limits,
+                              linnet_error *err);
+
+/* An empty model. */
+linnet_status ln_model_new(const linnet_options *opt, linnet_model **out, linnet_error *err);
+
+/* The graph is finished: number the layers. The model can be run from here on. */
+linnet_status ln_model_finish(linnet_model *m, linnet_error *err);
+
+/* True, or false with an error: p is NULL. */
+bool ln_given(const void *p, const char *what, linnet_error *err);
+
+/* All bytes of a file, at most `limit`, in memory of `alloc`. */
+linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
+                           size_t *size, linnet_error *err);
+
+/* All or nothing: on failure no half-written file is left at `path`. */
+linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err);
+
+/* Name, type and shape of a value of the model's graph. */
+void ln_value_info(const ln_value *v, linnet_value_info *out);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * file.c - the only place that opens files: whole models in, whole models out.
+ */
+#include "api.h"
+
+#ifdef LN_NO_STDIO
+
+linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
+                           size_t *size, linnet_error *err)
+{
+    LN_UNUSED(alloc);
+    LN_UNUSED(limit);
+    LN_UNUSED(data);
+    LN_UNUSED(size);
+    return ln_fail(err, LINNET_ERR_UNSUPPORTED, "%s: this build opens no files", path);
+}
+
+linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err)
+{
+    LN_UNUSED(m);
+    return ln_fail(err, LINNET_ERR_UNSUPPORTED, "%s: this build writes no files", path);
+}
+
+#else
+
+#include <limits.h>
+#include <stdio.h>
+
+/* The size of an open file, which is at its start again; negative: unknown. */
+static long file_size(FILE *f)
+{
+    if (fseek(f, 0, SEEK_END) != 0)
+        return -1;
+    const long size = ftell(f);
+    return fseek(f, 0, SEEK_SET) == 0 ? size : -1;
+}
+
+linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
+                           size_t *size, linnet_error *err)
+{
+    linnet_status st = LINNET_OK;
+
+    *data = NULL;
+    *size = 0;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return ln_fail(err, LINNET_ERR_IO, "%s cannot be opened", path);
+    setvbuf(f, NULL, _IONBF, 0); /* one read of the whole file: no copy through a buffer */
+    const long bytes = file_size(f);
+    if (bytes <= 0 || bytes == LONG_MAX)
+        st = ln_fail(err, LINNET_ERR_IO, "%s is empty or not a file", path);
+    else if ((unsigned long)bytes > limit)
+        st = ln_fail(err, LINNET_ERR_LIMIT, "%s has %lld bytes, the limit is %llu", path, (long long)bytes,
+                     (unsigned long long)limit);
+    else if (!(*data = ln_alloc(alloc, (size_t)bytes)))
+        st = ln_fail(err, LINNET_ERR_MEMORY, "no memory for the %lld bytes of %s", (long long)bytes, path);
+    else if (fread(*data, 1, (size_t)bytes, f) != (size_t)bytes)
+        st = ln_fail(err, LINNET_ERR_IO, "%s cannot be read", path);
+    fclose(f);
+    if (st) {
+        ln_free(alloc, *data, bytes > 0 ? (size_t)bytes : 0);
+        *data = NULL;
+        return st;
+    }
+    *size = (size_t)bytes;
+    return LINNET_OK;
+}
+
+static linnet_status file_some(void *user, const void *data, size_t size)
+{
+    return fwrite(data, 1, size, user) == size ? LINNET_OK : LINNET_ERR_IO;
+}
+
+linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err)
+{
+    char part[4096];
+
+    if (ln_print(part, sizeof part, "%s.part", path) != strlen(path) + 5)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "the path is too long");
+    FILE *f = fopen(part, "wb");
+    if (!f)
+        return ln_fail(err, LINNET_ERR_IO, "%s cannot be made", part);
+    linnet_status st = linnet_model_write(m, file_some, f, err);
+    if (fclose(f) != 0 && !st)
+        st = ln_fail(err, LINNET_ERR_IO, "%s cannot be written", part);
+    if (!st && rename(part, path) != 0)
+        st = ln_fail(err, LINNET_ERR_IO, "%s cannot be put in place", path);
+    if (st)
+        remove(part);
+    return st;
+}
+
+#endif
