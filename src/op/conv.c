@@ -20,7 +20,7 @@ typedef struct param {
 /* Tried in order; the last takes everything that is left. */
 static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_gemm };
 
-enum { CONV_READ = 1, CONV_PAD, CONV_MAIN, CONV_WRITE, CONV_PLAIN };
+enum { CONV_PLAIN, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
 
 /* ---- shapes ---------------------------------------------------------------- */
 
@@ -169,7 +169,7 @@ static void conv_phase(ln_prepare *q, ln_conv *c, int32_t kind, size_t tasks)
 }
 
 /* Copies, packed weights and phases around the way that was chosen. */
-static linnet_status conv_frame(ln_prepare *q, ln_conv *c, bool last)
+linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
 {
     const bool constant = q->value[1] != NULL;
     size_t floats = 0;
@@ -189,7 +189,7 @@ static linnet_status conv_frame(ln_prepare *q, ln_conv *c, bool last)
     if (c->pad_tasks)
         ok = ok && ln_reserve(&floats, c->pad_floats, &c->pad_at);
     if (!ok || c->packed > SIZE_MAX / sizeof(float))
-        return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the workspace is too large");
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "convolution: the workspace is too large");
     q->workspace = floats * sizeof(float);
     const size_t read = c->x.tasks + c->add.tasks + (constant ? 0 : c->pack_tasks)
                         + (c->has_bias && c->dtype != LINNET_F32);
@@ -221,8 +221,6 @@ static linnet_status prepare(ln_prepare *q)
     q->work = (double)c->pixels * (double)c->m * LN_MAX(taps, 1.0);
     q->flop = 2.0 * (double)c->pixels * (double)c->m * taps;
     if (c->dtype == LINNET_F64 || c->cg == 0 || ln_count(&q->in[0]) == 0) {
-        conv_phase(q, c, 0, 0);
-        c->kind[0] = CONV_PLAIN;
         q->tasks[0] = ln_ceil_div(ln_count(&q->out[0]), LN_CONV_PLAIN_STEP);
         return LINNET_OK;
     }
@@ -231,7 +229,7 @@ static linnet_status prepare(ln_prepare *q)
             c->way = conv_ways[i];
     if ((st = c->way->prepare(q, c)) != LINNET_OK)
         return st;
-    return conv_frame(q, c, last);
+    return ln_conv_frame(q, c, last);
 }
 
 /* ---- run ----------------------------------------------------------------------- */
@@ -256,10 +254,8 @@ static void conv_read(const ln_run *r, const ln_conv *c, size_t task)
         ln_to_f32(c->dtype, r->in[LN_BIAS], c->m, work + c->bias_at);
 }
 
-static linnet_status run(const ln_run *r)
+bool ln_conv_run(const ln_run *r, const ln_conv *c)
 {
-    const param *p = r->param;
-    const ln_conv *c = r->state;
     float *work = r->workspace;
 
     switch (c->kind[r->phase]) {
@@ -286,8 +282,18 @@ static linnet_status run(const ln_run *r)
         break;
     }
     default:
-        ln_conv_plain(r, c, p->win.channels_last != 0, r->task);
+        return false;
     }
+    return true;
+}
+
+static linnet_status run(const ln_run *r)
+{
+    const param *p = r->param;
+    const ln_conv *c = r->state;
+
+    if (!ln_conv_run(r, c))
+        ln_conv_plain(r, c, p->win.channels_last != 0, r->task);
     return LINNET_OK;
 }
 

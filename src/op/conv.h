@@ -45,6 +45,10 @@ typedef struct ln_conv {
     const size_t *offset;     /* of each tap from the first, inside the input */
     /* rows of output per task of a depthwise convolution */
     size_t rows;
+    /* of a transposed convolution: see conv_transpose.c */
+    const struct transposed_axis  *axis;
+    const struct transposed_phase *phase;
+    size_t phases;
 
     /* The frame: where things lie. */
     ln_last x, y, add;
@@ -66,6 +70,13 @@ typedef struct ln_conv_way {
 } ln_conv_way;
 
 extern const ln_conv_way ln_conv_depthwise, ln_conv_gemm;
+
+/*
+ * prepare around c->way, and run. The weights are input 1, bias and residual inputs LN_BIAS and
+ * LN_RESIDUAL; ln_conv_run() is false where the frame was not prepared.
+ */
+linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last);
+bool          ln_conv_run(const ln_run *r, const ln_conv *c);
 
 /* Sums in double, for f64 and for convolutions over no channels; any layout. */
 void ln_conv_plain(const ln_run *r, const ln_conv *c, bool last, size_t task);
