@@ -58,7 +58,7 @@ $(BUILD)/liblinnet.so: $(LIB_OBJ)
 # libpng reads PNG files in the tool and the examples where it is installed.
 PNG_CFLAGS := $(shell pkg-config --cflags libpng 2>/dev/null && echo -DHAVE_PNG)
 PNG_LIBS   := $(shell pkg-config --libs libpng 2>/dev/null)
-$(CLI_OBJ): ALL_CFLAGS += $(PNG_CFLAGS)
+$(CLI_OBJ): ALL_CFLAGS += -D_POSIX_C_SOURCE=200809L $(PNG_CFLAGS)
 $(BUILD)/linnet: $(CLI_OBJ) $(BUILD)/liblinnet.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
 
