@@ -1,0 +1,68 @@
+/*
+ * onnx.h - what the files of the ONNX reader share.
+ */
+#ifndef LN_ONNX_H
+#define LN_ONNX_H
+
+#include "format.h"
+#include "pb.h"
+
+/* Names of values that the reader makes begin with this; a file may not use it. */
+#define LN_ONNX_HIDDEN "linnet:"
+
+/* The newest opset of the standard domain whose meaning the operators have. */
+#define LN_ONNX_NEWEST 28
+
+typedef struct ln_onnx_domain {
+    const char *name;
+    int64_t     version;
+} ln_onnx_domain;
+
+typedef struct ln_onnx {
+    ln_arena        temp; /* dies with the reading */
+    ln_onnx_domain *domain;
+    size_t          domain_count, domain_cap;
+    uint32_t        hidden; /* names made so far */
+    ln_graph       *info;   /* declared types of the values of the graph being read; may be NULL */
+    linnet_external_fn external;
+    void           *external_user;
+    linnet_error   *err;
+} ln_onnx;
+
+/* A node as the file has it; the map edits it before the graph sees it. */
+typedef struct ln_onnx_node {
+    const char    *op, *domain, *name; /* domain "" is the standard */
+    int64_t        opset;
+    const char   **in;   size_t in_count, in_cap;
+    const char   **out;  size_t out_count, out_cap;
+    ln_attr_value *attr; size_t attr_count, attr_cap;
+    ln_cursor     *body; size_t body_count, body_cap; /* per attribute: bytes of its graph */
+    size_t         at;   /* file offset */
+} ln_onnx_node;
+
+/* A tensor: elements in the file, or in `keep`. */
+typedef struct ln_onnx_data {
+    const char *name;
+    ln_desc     desc;
+    const void *data;
+    size_t      size;
+    size_t      at;
+} ln_onnx_data;
+
+linnet_status ln_onnx_bad(ln_onnx *m, size_t at, const char *what);
+linnet_status ln_onnx_full(ln_onnx *m);
+
+/* The text of field f in temp: UTF-8 without NUL; `name`: and without control characters. */
+linnet_status ln_onnx_text(ln_onnx *m, const ln_pb_field *f, bool name, const char **out);
+
+linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_data *out);
+linnet_status ln_onnx_value_info(ln_onnx *m, ln_cursor c, const char **name, ln_desc *desc,
+                                 const char **symbol, int32_t *kind);
+
+/* One NodeProto, its subgraphs still as bytes. */
+linnet_status ln_onnx_parse_node(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_node *n);
+
+/* Bring the node up to the newest opset and add it, or what stands for it, to g. */
+linnet_status ln_onnx_map(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+
+#endif
