@@ -446,7 +446,7 @@ static linnet_status recurrent_walk(const ln_run *r, const ln_recurrent *s)
     xw += b.dir * s->steps * s->batch * s->width;
     for (size_t t = 0; t < s->steps; t++) {
         const float *rows = NULL;
-        size_t ld = s->x_row * s->width, at[LN_RECURRENT_ROWS];
+        size_t ld = s->x_row * s->width, at[LN_RECURRENT_ROWS] = { 0 };
 
         for (size_t i = 0; i < b.rows; i++) {
             b.active[i] = t < length[i];
