@@ -62,6 +62,42 @@ linnet_status ln_onnx_value_info(ln_onnx *m, ln_cursor c, const char **name, ln_
 /* One NodeProto, its subgraphs still as bytes. */
 linnet_status ln_onnx_parse_node(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_node *n);
 
+/* ---- editing nodes (onnx_map.c) ---------------------------------------------------- */
+
+/* The attribute of that name, or NULL; and the node without it. */
+ln_attr_value *ln_onnx_attr(const ln_onnx_node *n, const char *name);
+void           ln_onnx_drop(ln_onnx_node *n, const char *name);
+int64_t        ln_onnx_attr_i64(const ln_onnx_node *n, const char *name, int64_t preset);
+
+/* What is known of the value of that name: dtype 0, rank -1 where nothing is. */
+ln_desc ln_onnx_hint(const ln_onnx *m, const ln_graph *g, const char *name);
+/* The value where it is a constant, else NULL. */
+const ln_value *ln_onnx_constant(const ln_graph *g, const char *name);
+
+/*
+ * Building what stands for a node. Each call returns the name of a new hidden value, or "" after
+ * a failure, which `st` keeps; so a sequence of calls needs one test at its end.
+ */
+typedef struct ln_onnx_build {
+    ln_onnx            *m;
+    ln_graph           *g;
+    const ln_onnx_node *n; /* gives the layers their name */
+    linnet_status       st;
+} ln_onnx_build;
+
+const char *ln_onnx_hidden(ln_onnx_build *b);
+const char *ln_onnx_i64s(ln_onnx_build *b, const int64_t *v, size_t count);  /* a 1-D constant */
+const char *ln_onnx_scalar(ln_onnx_build *b, int32_t dtype, double v);        /* a 0-D constant */
+const char *ln_onnx_add(ln_onnx_build *b, const char *op, const char *x, const char *y, const char *z,
+                        const ln_attr_value *attr, const char *out); /* out NULL: hidden; attr NULL: none */
+
+/* Older meanings that take several nodes (onnx_expand.c). They set n->op to NULL when all is done. */
+linnet_status ln_onnx_expand_broadcast(ln_onnx *m, ln_graph *g, ln_onnx_node *n, int64_t axis);
+linnet_status ln_onnx_expand_softmax(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+linnet_status ln_onnx_expand_batch_norm(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+linnet_status ln_onnx_expand_group_norm(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+linnet_status ln_onnx_expand_scan(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+
 /* Bring the node up to the newest opset and add it, or what stands for it, to g. */
 linnet_status ln_onnx_map(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 
