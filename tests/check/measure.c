@@ -42,7 +42,7 @@ double check_seconds(void (*call)(void *), void *arg)
 enum { PEAK_ROUNDS = 10000, PEAK_CHAINS = 12 };
 
 #define PEAK12(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define PEAK_FMA(i) "vfmadd213ps %%" PEAK_REG #i ", %%" PEAK_REG "0, %%" PEAK_REG #i "\n\t"
+#define PEAK_FMA(i) "vfmadd213ps %%" PEAK_REG "12, %%" PEAK_REG "12, %%" PEAK_REG #i "\n\t"
 #define PEAK_SSE(i) "mulps %%xmm12, %%xmm" #i "\n\taddps %%xmm12, %%xmm" #i "\n\t"
 #define PEAK_ONE(i) "mulss %%xmm12, %%xmm" #i "\n\taddss %%xmm12, %%xmm" #i "\n\t"
 #define PEAK_USES "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
@@ -61,10 +61,12 @@ enum { PEAK_ROUNDS = 10000, PEAK_CHAINS = 12 };
 PEAK_LOOP(peak_scalar, PEAK12(PEAK_ZERO) "xorps %%xmm12, %%xmm12", PEAK12(PEAK_ONE))
 PEAK_LOOP(peak_sse4, PEAK12(PEAK_ZERO) "xorps %%xmm12, %%xmm12", PEAK12(PEAK_SSE))
 #define PEAK_REG "ymm"
-PEAK_LOOP(peak_avx2, PEAK12(PEAK_VZERO), PEAK12(PEAK_FMA) "")
+PEAK_LOOP(peak_avx2, PEAK12(PEAK_VZERO) "vpxor %%xmm12, %%xmm12, %%xmm12",
+          PEAK12(PEAK_FMA) "")
 #undef PEAK_REG
 #define PEAK_REG "zmm"
-PEAK_LOOP(peak_avx512, PEAK12(PEAK_VZERO), PEAK12(PEAK_FMA) "")
+PEAK_LOOP(peak_avx512, PEAK12(PEAK_VZERO) "vpxor %%xmm12, %%xmm12, %%xmm12",
+          PEAK12(PEAK_FMA) "")
 
 double check_peak(uint32_t level)
 {
