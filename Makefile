@@ -62,8 +62,55 @@ $(CLI_OBJ): ALL_CFLAGS += -D_POSIX_C_SOURCE=200809L $(PNG_CFLAGS)
 $(BUILD)/linnet: $(CLI_OBJ) $(BUILD)/liblinnet.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
 
+# ---- tests ----------------------------------------------------------------------
+
+TEST_SRC  := tests/run.c $(sort $(wildcard tests/api/*.c tests/op/*.c tests/format/*.c))
+CHECK_SRC := $(filter-out tests/check/ulp.c,$(sort $(wildcard tests/check/*.c)))
+TEST_CFLAGS = $(ALL_CFLAGS) -D_GNU_SOURCE -Itests
+
+$(BUILD)/test_list.h: $(TEST_SRC) Makefile
+	@mkdir -p $(BUILD)
+	@sed -n 's/^void test_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/run.c,$(TEST_SRC)) /dev/null | LC_ALL=C sort > $@
+$(BUILD)/check_list.h: $(CHECK_SRC) Makefile
+	@mkdir -p $(BUILD)
+	@sed -n 's/^void check_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/check/check.c,$(CHECK_SRC)) /dev/null | LC_ALL=C sort > $@
+
+$(BUILD)/tests: $(TEST_SRC) tests/test.h $(BUILD)/test_list.h $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ $(TEST_SRC) $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+$(BUILD)/check: $(CHECK_SRC) tests/check/check.h $(BUILD)/check_list.h $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ $(CHECK_SRC) $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+$(BUILD)/ulp: tests/check/ulp.c $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ $< $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+
+# Tests of single operators and kernels, then whole models; ends with `N passed, N failed`.
+test: all $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp amalgam
+	@BUILD=$(BUILD) CC="$(CC)" sh tests/test.sh
+
+# ---- one file ---------------------------------------------------------------------
+
+amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h
+$(BUILD)/linnet.h: include/linnet.h
+	@mkdir -p $(BUILD)
+	cp $< $@
+$(BUILD)/linnet.c: $(LIB_SRC) $(wildcard src/*/*.h src/kernel/*.inc) src/amalgam.awk $(BUILD)/op_list.h
+	awk -v out=$(BUILD) -f src/amalgam.awk $(LIB_SRC) > $@.new
+	mv $@.new $@
+
+# ---- install -----------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 include/linnet.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/liblinnet.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(BUILD)/liblinnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf liblinnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liblinnet.so.$(MAJOR)
+	ln -sf liblinnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liblinnet.so
+	install -m 755 $(BUILD)/linnet $(DESTDIR)$(PREFIX)/bin/
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(PREFIX)/include|;s|@VERSION@|$(VERSION)|' \
+	    pkgconfig/linnet.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/linnet.pc
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean
+.PHONY: all clean test amalgam install
