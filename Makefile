@@ -73,7 +73,7 @@ $(BUILD)/test_list.h: $(TEST_SRC) Makefile
 	@sed -n 's/^void test_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/run.c,$(TEST_SRC)) /dev/null | LC_ALL=C sort > $@
 $(BUILD)/check_list.h: $(CHECK_SRC) Makefile
 	@mkdir -p $(BUILD)
-	@sed -n 's/^void check_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/check/check.c,$(CHECK_SRC)) /dev/null | LC_ALL=C sort > $@
+	@sed -n 's/^void \(check_[a-z0-9_]*\)(void).*$$/X(\1)/p' $(filter-out tests/check/check.c,$(CHECK_SRC)) /dev/null | LC_ALL=C sort > $@
 
 $(BUILD)/tests: $(TEST_SRC) tests/test.h $(BUILD)/test_list.h $(BUILD)/liblinnet.a
 	$(CC) $(TEST_CFLAGS) -o $@ $(TEST_SRC) $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
