@@ -1,0 +1,67 @@
+#!/bin/sh
+# test.sh - what `make test` runs; needs the build and a C compiler. Each part counts its checks;
+# the last line is `N passed, N failed, N skipped`.
+build=${BUILD:-build}
+cc=${CC:-cc}
+passed=0 failed=0 skipped=0
+
+# count COMMAND...: runs it, shows what is not routine, adds up its last line.
+count() {
+    echo "== $*"
+    out=$("$@" 2>&1)
+    code=$?
+    last=$(printf '%s\n' "$out" | tail -n 1)
+    p=$(printf '%s\n' "$last" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1/p')
+    f=$(printf '%s\n' "$last" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\2/p')
+    s=$(printf '%s\n' "$last" | sed -n 's/.* \([0-9]*\) skipped.*/\1/p')
+    printf '%s\n' "$out" | tail -n 40
+    if [ -z "$p" ]; then
+        echo "FAILED: $* ended with code $code and no count"
+        f=1 p=0
+    elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+        echo "FAILED: $* ended with code $code"
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+}
+
+# expect TEXT COMMAND...: the command succeeds and prints nothing.
+expect() {
+    what=$1
+    shift
+    if out=$("$@" 2>&1) && [ -z "$out" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+        printf '%s\n' "$out" | head -n 20
+    fi
+}
+
+count "$build/check"
+count "$build/ulp" --step 4099
+count "$build/tests"
+
+echo "== header, symbols, layers, one file"
+expect "linnet.h as C99" "$cc" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c include/linnet.h
+if command -v c++ > /dev/null; then
+    expect "linnet.h as C++17" c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ include/linnet.h
+else
+    skipped=$((skipped + 1)) && echo "skipped: no C++ compiler"
+fi
+expect "layers" sh tests/layering.sh
+expect "symbols" sh tests/symbols.sh "$build"
+expect "one file, no warning" "$cc" -O2 -Wall -Wextra -I"$build" -c "$build/linnet.c" -o "$build/linnet_one.o"
+expect "tests on one file" "$cc" -std=c11 -D_GNU_SOURCE -Iinclude -I"$build" -Itests -o "$build/tests_one" \
+    tests/run.c $(ls tests/api/*.c tests/op/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
+[ -x "$build/tests_one" ] && count "$build/tests_one"
+
+shared=${LINNET_SHARED:-../shared}
+if [ -d "$shared/conformance/onnx" ]; then
+    count "$build/linnet" verify "$shared"/conformance/onnx/*/*
+else
+    skipped=$((skipped + 1))
+    echo "skipped: ONNX conformance cases are not at $shared/conformance"
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
