@@ -38,4 +38,11 @@
 #  define LN_INLINE static inline
 #endif
 
+/* A hint that the line at p is wanted soon; p may lie outside any buffer. */
+#if defined(__GNUC__) || defined(__clang__)
+#  define LN_PREFETCH(p) __builtin_prefetch(p)
+#else
+#  define LN_PREFETCH(p) ((void)(p))
+#endif
+
 #endif
