@@ -30,11 +30,11 @@ LIBS       = -lm -pthread
 ROOMS   := base cpu tensor kernel op graph plan format api
 LIB_SRC := $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
-CLI_SRC := $(sort $(wildcard src/cli/*.c))
+CLI_SRC := $(sort $(wildcard src/cli/*.c)) examples/image.c
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 OP_SRC  := $(sort $(wildcard src/op/*.c))
 
-all: $(BUILD)/liblinnet.a $(BUILD)/liblinnet.so $(if $(CLI_SRC),$(BUILD)/linnet)
+all: $(BUILD)/liblinnet.a $(BUILD)/liblinnet.so $(BUILD)/linnet
 
 # The list of operators is read off the operator files; there is no second place.
 $(BUILD)/op_list.h: $(OP_SRC) Makefile
@@ -61,6 +61,19 @@ PNG_LIBS   := $(shell pkg-config --libs libpng 2>/dev/null)
 $(CLI_OBJ): ALL_CFLAGS += -D_POSIX_C_SOURCE=200809L $(PNG_CFLAGS)
 $(BUILD)/linnet: $(CLI_OBJ) $(BUILD)/liblinnet.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
+
+# ---- examples ----------------------------------------------------------------------
+
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(filter-out examples/image.c,$(wildcard examples/*.c examples/mnist/*.c)))
+examples: $(EXAMPLES)
+$(BUILD)/examples/%: examples/%.c $(BUILD)/obj/examples/image.o $(BUILD)/liblinnet.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CFLAGS) $(WARN) -D_POSIX_C_SOURCE=200809L -Iinclude -Iexamples -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
+
+# Digits drawn by hand, then the 10,000 test images where the data set is beside the project.
+demo: all examples
+	@$(BUILD)/examples/classify --top 3 --show examples/mnist/mnist.lnt examples/mnist/digits/*.pgm
+	@$(BUILD)/examples/mnist/evaluate examples/mnist/mnist.lnt ../shared/datasets/mnist
 
 # ---- tests ----------------------------------------------------------------------
 
@@ -112,5 +125,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
+.SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean test amalgam install
+.PHONY: all clean test amalgam install examples demo

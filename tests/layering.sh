@@ -4,7 +4,7 @@ allowed() { # folder -> pattern of folders that it may include besides its own
     case $1 in
         base) echo 'none' ;;
         cpu) echo 'base|kernel' ;; # kernel.h alone: the names of the levels
-        kernel) echo 'none' ;;
+        kernel) echo 'base|cpu' ;;
         tensor) echo 'base' ;;
         op) echo 'tensor|kernel|base' ;;
         graph) echo 'op|tensor|base' ;;

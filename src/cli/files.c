@@ -6,12 +6,10 @@
  */
 #include "cli.h"
 
+#include "../../examples/image.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef HAVE_PNG
-#  include <png.h>
-#endif
 
 /* ---- .npy -------------------------------------------------------------------------- */
 
@@ -101,71 +99,6 @@ bool cli_write_npy(const char *path, const linnet_tensor *t)
 
 /* ---- images ---------------------------------------------------------------------------- */
 
-typedef struct image {
-    unsigned char *pixel; /* rows of `channels` bytes per pixel; malloc */
-    int            width, height, channels;
-} image;
-
-/* A number of a PGM or PPM head; comments skipped. */
-static bool pnm_number(const unsigned char *d, size_t size, size_t *at, int *out)
-{
-    int v = 0;
-    bool any = false;
-
-    while (*at < size && (strchr(" \t\r\n", d[*at]) || d[*at] == '#'))
-        if (d[(*at)++] == '#')
-            while (*at < size && d[*at] != '\n')
-                ++*at;
-    for (; *at < size && d[*at] >= '0' && d[*at] <= '9' && v < 1000000; ++*at, any = true)
-        v = v * 10 + (d[*at] - '0');
-    *out = v;
-    return any;
-}
-
-static bool pnm_read(const unsigned char *d, size_t size, image *out)
-{
-    size_t at = 2;
-    int most;
-
-    if (size < 2 || d[0] != 'P' || (d[1] != '5' && d[1] != '6') || !pnm_number(d, size, &at, &out->width) ||
-        !pnm_number(d, size, &at, &out->height) || !pnm_number(d, size, &at, &most) || most != 255)
-        return false;
-    at++;
-    out->channels = d[1] == '5' ? 1 : 3;
-    const size_t bytes = (size_t)out->width * (size_t)out->height * (size_t)out->channels;
-    if (at > size || bytes > size - at || !bytes || !(out->pixel = malloc(bytes)))
-        return false;
-    memcpy(out->pixel, d + at, bytes);
-    return true;
-}
-
-static bool png_read(const unsigned char *d, size_t size, bool grey, image *out)
-{
-#ifdef HAVE_PNG
-    png_image png = { .version = PNG_IMAGE_VERSION };
-
-    if (!png_image_begin_read_from_memory(&png, d, size))
-        return false;
-    png.format = grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    out->channels = grey ? 1 : 3;
-    out->width = (int)png.width;
-    out->height = (int)png.height;
-    out->pixel = malloc(PNG_IMAGE_SIZE(png));
-    if (out->pixel && png_image_finish_read(&png, NULL, out->pixel, 0, NULL))
-        return true;
-    png_image_free(&png);
-    free(out->pixel);
-    return false;
-#else
-    (void)d;
-    (void)size;
-    (void)grey;
-    (void)out;
-    cli_fail("this build reads no PNG: install libpng and build again, or use PGM or PPM");
-    return false;
-#endif
-}
-
 static linnet_tensor *image_tensor(const char *path, const image *im, const linnet_value_info *want)
 {
     const bool batch = want->rank == 4;
@@ -204,19 +137,18 @@ linnet_tensor *cli_read_tensor(const char *path, const linnet_value_info *want)
         return NULL;
     if (size > 6 && memcmp(data, "\x93NUMPY", 6) == 0) {
         t = npy_read(path, data, size);
-    } else if (want && size > 8 && memcmp(data, "\x89PNG", 4) == 0) {
+    } else if (want && size > 2 && (data[0] == 'P' || data[0] == 0x89)) {
         const bool grey = want->rank > 2 && (want->dims[want->rank - 1] == 1 || want->dims[want->rank - 3] == 1);
-        if (png_read(data, size, grey, &im))
-            t = image_tensor(path, &im, want);
+        const char *wrong = image_decode(data, size, grey ? 1 : 3, &im);
+        if (wrong)
+            cli_fail("%s: %s", path, wrong);
         else
-            cli_fail("%s: not a PNG file that can be read", path);
-    } else if (want && pnm_read(data, size, &im)) {
-        t = image_tensor(path, &im, want);
+            t = image_tensor(path, &im, want);
     } else if (linnet_tensor_load_pb(data, size, &t, NULL, 0, &err)) {
         cli_fail("%s: %s", path, err.message);
         t = NULL;
     }
-    free(im.pixel);
+    image_free(&im);
     free(data);
     return t;
 }
