@@ -86,6 +86,20 @@ typedef struct ln_product {
 linnet_status ln_product_prepare(ln_prepare *q, ln_product *p);
 linnet_status ln_product_run(const ln_run *r, const ln_product *p);
 
+/* The matrices of A and B that batch entry `batch` multiplies. */
+void ln_product_at(const ln_product *p, size_t batch, size_t *a, size_t *b);
+
+/* Transposes of the last two axes, and of axis 0 behind the batch axes (FusedMatMul's transBatch). */
+typedef struct ln_matmul_form {
+    bool trans_a, trans_b, batch_a, batch_b;
+} ln_matmul_form;
+
+/* NumPy's matmul: the output's rank and dims; false: the operands do not fit. */
+LN_MUST_USE bool ln_matmul_shape(const ln_desc *a, const ln_desc *b, const ln_matmul_form *form, ln_desc *out);
+/* Sizes and strides of *p for operands that fit; no bias, addend or residual. */
+void ln_matmul_layout(const ln_desc *a, const ln_desc *b, const ln_matmul_form *form, const ln_desc *out,
+                      ln_product *p);
+
 /* True for the element types of MatMul and Gemm. */
 bool ln_product_type(int32_t dtype);
 

@@ -220,17 +220,15 @@ typedef struct product_part {
     float       *y;
 } product_part;
 
-static void product_matrices(const ln_product *p, product_part *u)
+void ln_product_at(const ln_product *p, size_t batch, size_t *a, size_t *b)
 {
-    size_t left = u->batch;
-
-    u->a = u->b = 0;
+    *a = *b = 0;
     for (int32_t i = p->axes - 1; i >= 0; i--) {
-        const size_t at = left % p->dim[i];
+        const size_t at = batch % p->dim[i];
 
-        left /= p->dim[i];
-        u->a += at * p->a_stride[i];
-        u->b += at * p->b_stride[i];
+        batch /= p->dim[i];
+        *a += at * p->a_stride[i];
+        *b += at * p->b_stride[i];
     }
 }
 
@@ -429,7 +427,7 @@ linnet_status ln_product_run(const ln_run *r, const ln_product *p)
     for (size_t i = from; i < end; i++) {
         product_part u = { i, 0, 0, NULL, p->a_rs, NULL };
 
-        product_matrices(p, &u);
+        ln_product_at(p, i, &u.a, &u.b);
         if (p->dtype == LINNET_F32)
             u.y = (float *)r->out[0] + i * p->m * p->n;
         if (f32 && p->a_cs == 1) {
