@@ -325,7 +325,7 @@ const ln_op ln_op_conv = {
 const ln_op ln_op_fused_conv = {
     .name = "com.microsoft.FusedConv", .attr = conv_fused_attr,
     .param_size = sizeof(param), .state_size = sizeof(ln_conv),
-    .in_min = 2, .in_max = 4, .flags = LN_OP_SPATIAL, .inplace = 1u << LN_RESIDUAL,
+    .in_min = 2, .in_max = 4, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 
