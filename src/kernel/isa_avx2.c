@@ -1,6 +1,7 @@
 /* isa_avx2.c - the kernels for x86 with AVX2, FMA and F16C. */
 #include "kernel.h"
 #include "target.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* isa_avx512.c - the kernels for x86 with AVX-512 (F BW DQ VL VNNI). */
 #include "kernel.h"
 #include "target.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

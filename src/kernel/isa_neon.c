@@ -1,6 +1,7 @@
 /* isa_neon.c - the kernels for 64-bit ARM, where NEON is always there. */
 #include "kernel.h"
 #include "target.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* isa_scalar.c - the kernels in plain C, for every machine. */
 #include "kernel.h"
 #include "target.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

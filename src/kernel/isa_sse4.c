@@ -1,6 +1,7 @@
 /* isa_sse4.c - the kernels for x86 with SSE4.1. */
 #include "kernel.h"
 #include "target.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

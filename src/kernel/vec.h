@@ -108,6 +108,18 @@
 #define vf_as_vi LN_SYM(vf_as_vi) /* same bits */
 #define vi_as_vf LN_SYM(vi_as_vf)
 
+/* Built from the above in math.inc and act.inc. */
+#define vf_two_prod LN_SYM(vf_two_prod)
+#define vf_residual LN_SYM(vf_residual)
+#define vf_exp      LN_SYM(vf_exp)
+#define vf_expm1    LN_SYM(vf_expm1)
+#define vf_log      LN_SYM(vf_log)
+#define vf_sigmoid  LN_SYM(vf_sigmoid)
+#define vf_tanh     LN_SYM(vf_tanh)
+#define vf_erf      LN_SYM(vf_erf)
+#define vf_gelu     LN_SYM(vf_gelu)
+#define vf_act_clip LN_SYM(vf_act_clip)
+
 /*
  * Also per level: LN_VF_LANES, LN_VF_FMA (1: vf_fma rounds once), and
  * LN_GEMM_MR rows by LN_GEMM_NRV vectors, the register tile of gemm_f32.

@@ -1,4 +1,8 @@
-/* vec_scalar.h - the vocabulary of vec.h in plain C: one lane. */
+/*
+ * vec_scalar.h - the vocabulary of vec.h in plain C: one lane.
+ *
+ * Loads and stores go through memcpy: transposition moves integers too.
+ */
 #undef  LN_VF_LANES
 #undef  LN_VF_FMA
 #undef  LN_GEMM_MR
@@ -43,22 +47,24 @@ LN_INLINE vi LN_SYM(vec_int)(uint32_t u)
     return i;
 }
 
-LN_INLINE vf   vf_ld(const float *p) { return *p; }
-LN_INLINE void vf_st(float *p, vf v) { *p = v; }
-LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill) { return n ? *p : fill; }
-LN_INLINE void vf_stn(float *p, vf v, size_t n)
+LN_INLINE vf vf_ld(const float *p)
 {
-    if (n)
-        *p = v;
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
 }
-LN_INLINE vi   vi_ld(const int32_t *p) { return *p; }
-LN_INLINE void vi_st(int32_t *p, vi v) { *p = v; }
-LN_INLINE vi   vi_ldn(const int32_t *p, size_t n, int32_t fill) { return n ? *p : fill; }
-LN_INLINE void vi_stn(int32_t *p, vi v, size_t n)
+LN_INLINE void vf_st(float *p, vf v) { memcpy(p, &v, sizeof v); }
+LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill) { return n ? vf_ld(p) : fill; }
+LN_INLINE void vf_stn(float *p, vf v, size_t n) { memcpy(p, &v, n ? sizeof v : 0); }
+LN_INLINE vi   vi_ld(const int32_t *p)
 {
-    if (n)
-        *p = v;
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
 }
+LN_INLINE void vi_st(int32_t *p, vi v) { memcpy(p, &v, sizeof v); }
+LN_INLINE vi   vi_ldn(const int32_t *p, size_t n, int32_t fill) { return n ? vi_ld(p) : fill; }
+LN_INLINE void vi_stn(int32_t *p, vi v, size_t n) { memcpy(p, &v, n ? sizeof v : 0); }
 
 LN_INLINE vf vf_set(float s) { return s; }
 LN_INLINE vf vf_zero(void) { return 0.0f; }
