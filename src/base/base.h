@@ -181,6 +181,8 @@ static inline uint64_t ln_le64(const void *p)
 
 /* A name of `length` bytes that is fit to print: UTF-8, no control characters. */
 bool ln_utf8_ok(const char *s, size_t length);
+/* A text: as above, but tabs, line ends and the like are allowed. No NUL. */
+bool ln_text_ok(const char *s, size_t length);
 
 uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0 */
 

@@ -79,6 +79,20 @@ bool ln_utf8_ok(const char *s, size_t length)
     return true;
 }
 
+bool ln_text_ok(const char *s, size_t length)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && (uint8_t)s[i] >= 0x20)
+            continue;
+        if ((i < length && s[i] == '\0') || !ln_utf8_ok(s + from, i - from))
+            return false;
+        from = i + 1;
+    }
+    return true;
+}
+
 /* ---- CRC-32C ----------------------------------------------------------------------- */
 
 #define CRC_BIT(i, k, x) (((i) >> (k) & 1u) ? x : 0u)

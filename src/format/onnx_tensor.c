@@ -18,23 +18,6 @@ linnet_status ln_onnx_full(ln_onnx *m)
     return ln_fail(m->err, LINNET_ERR_MEMORY, "ONNX: out of memory while reading the model");
 }
 
-/* As ln_utf8_ok(), but tabs, line ends and other control characters are allowed. */
-static bool onnx_text_ok(const char *s, size_t length)
-{
-    size_t from = 0;
-
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && (uint8_t)s[i] >= 0x20)
-            continue;
-        if (i < length && s[i] == '\0')
-            return false;
-        if (!ln_utf8_ok(s + from, i - from))
-            return false;
-        from = i + 1;
-    }
-    return true;
-}
-
 linnet_status ln_onnx_text(ln_onnx *m, const ln_pb_field *f, bool name, const char **out)
 {
     const char *s = (const char *)f->bytes.data;
@@ -42,7 +25,7 @@ linnet_status ln_onnx_text(ln_onnx *m, const ln_pb_field *f, bool name, const ch
 
     if (f->wire != LN_PB_BYTES)
         return ln_onnx_bad(m, f->at, "text");
-    if (name ? !ln_utf8_ok(s, length) : !onnx_text_ok(s, length))
+    if (name ? !ln_utf8_ok(s, length) : !ln_text_ok(s, length))
         return ln_fail(m->err, LINNET_ERR_FORMAT, "ONNX: the text at byte %zu is not UTF-8 or has control characters",
                        f->at);
     *out = ln_arena_string(&m->temp, s, length);
@@ -204,8 +187,8 @@ static linnet_status onnx_strings(ln_onnx *m, ln_arena *keep, ln_cursor c, const
         if (f.number != ONNX_STRINGS)
             continue;
         const char *text = (const char *)f.bytes.data;
-        if (f.bytes.size && memchr(text, 0, f.bytes.size))
-            return ln_onnx_bad(m, f.at, "string element (it has a NUL)");
+        if (!ln_text_ok(text, f.bytes.size))
+            return ln_onnx_bad(m, f.at, "string element (not UTF-8, or with a NUL)");
         if (!(out[n++] = ln_arena_string(keep, text, f.bytes.size)))
             return ln_onnx_full(m);
     }
