@@ -1,8 +1,8 @@
 /*
  * gemm.c - gemm_f32 against double loops: every number of rows, every tail, every epilogue.
  *
- * Each row of A is a buffer of its own between guard pages. The result must be the same bits
- * however the rows and columns were divided between calls.
+ * In half of the cases each row of A is a buffer of its own between guard pages. The result
+ * must be the same bits however the rows and columns were divided between calls.
  */
 #include "check.h"
 
@@ -86,9 +86,12 @@ static gemm_case make_case(size_t m, size_t n, size_t k, size_t taps)
         check_fill(bias_at, n, -1.0f, 1.0f);
     q.g = (ln_gemm_f32){ n, k, taps, b, bias_at, some_act() };
     q.a = check_bytes(((taps ? taps - 1 : 0) * mr + m) * sizeof *q.a);
+    /* Rows of one matrix, or rows all over memory, some of them shared. */
+    float *rows = check_rand(0, 1) ? check_buf(taps * m * k) : NULL;
     for (size_t t = 0; t < taps; t++)
         for (size_t i = 0; i < m; i++) {
-            float *row = i && check_rand(0, 5) == 0 ? (float *)(uintptr_t)q.a[t * mr] : check_buf(k);
+            float *row = rows ? rows + (t * m + i) * k
+                       : i && check_rand(0, 5) == 0 ? (float *)(uintptr_t)q.a[t * mr] : check_buf(k);
             check_fill(row, k, -1.0f, 1.0f);
             q.a[t * mr + i] = row;
         }
