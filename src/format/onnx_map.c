@@ -354,25 +354,49 @@ static linnet_status map_tile(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
 
 /* ---- resizing ---------------------------------------------------------------------------------------- */
 
+/*
+ * What grows takes the nearest below, what shrinks the nearest above. Where one layer does both,
+ * or its scales are not known here, growing comes first and shrinking in a second layer.
+ */
+static linnet_status map_resize_twice(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
+{
+    ln_onnx_build b = { m, g, n, LINNET_OK };
+    const char *one = ln_onnx_scalar(&b, LINNET_F32, 1);
+    const char *up = ln_onnx_add(&b, "Max", n->in[2], one, NULL, NULL, NULL);
+    const char *down = ln_onnx_add(&b, "Min", n->in[2], one, NULL, NULL, NULL);
+    const char *in[3] = { n->in[0], "", up }, *mid = ln_onnx_hidden(&b);
+
+    if (b.st || (b.st = map_text(m, n, "nearest_mode", "floor")) != LINNET_OK)
+        return b.st;
+    n->in[0] = mid;
+    n->in[2] = down;
+    b.st = ln_graph_node(g, "Resize", n->name, in, 3, &mid, 1, n->attr, n->attr_count, NULL, m->err);
+    return b.st ? b.st : map_text(m, n, "nearest_mode", "ceil");
+}
+
 /* Before opset 11 coordinates were scaled from the corner, and nearest meant floor, or ceiling when shrinking. */
 static linnet_status map_resize_old(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
 {
-    const ln_value *scales = n->in_count > 1 ? ln_onnx_constant(g, n->in[1]) : NULL;
-    bool up = false, down = false;
+    const ln_attr_value *mode = ln_onnx_attr(n, "mode");
     linnet_status st;
 
+    if (n->in_count < 2)
+        return LINNET_OK;
+    const char *given = n->in[1];
+    const ln_value *scales = ln_onnx_constant(g, given);
+    bool up = !scales, down = !scales;
     for (size_t i = 0; scales && scales->desc.dtype == LINNET_F32 && i < scales->size / 4; i++) {
         const double s = ln_get_f64(LINNET_F32, scales->data, i);
         up |= s > 1;
         down |= s < 1;
     }
-    if (up && down)
-        return map_refuse(m, n, "growing and shrinking in one layer");
-    const char *given = n->in_count > 1 ? n->in[1] : "";
-    if ((st = map_input(m, n, 1, "")) != LINNET_OK || (st = map_input(m, n, 2, given)) != LINNET_OK ||
+    if ((st = map_input(m, n, 2, given)) != LINNET_OK ||
         (st = map_text(m, n, "coordinate_transformation_mode", "asymmetric")) != LINNET_OK)
         return st;
-    return map_text(m, n, "nearest_mode", down ? "ceil" : "floor");
+    n->in[1] = "";
+    if (mode && mode->type == LN_ATTR_STR && strcmp(mode->u.s, "nearest") != 0)
+        return LINNET_OK;
+    return up && down ? map_resize_twice(m, g, n) : map_text(m, n, "nearest_mode", down ? "ceil" : "floor");
 }
 
 static linnet_status map_upsample(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
