@@ -77,13 +77,13 @@ demo: all examples
 
 # ---- tests ----------------------------------------------------------------------
 
-TEST_SRC  := tests/run.c $(sort $(wildcard tests/api/*.c tests/op/*.c tests/format/*.c))
+TEST_SRC  := tests/run.c tests/test.c $(sort $(wildcard tests/api/*.c tests/op/*.c tests/format/*.c))
 CHECK_SRC := $(filter-out tests/check/ulp.c,$(sort $(wildcard tests/check/*.c)))
 TEST_CFLAGS = $(ALL_CFLAGS) -D_GNU_SOURCE -Itests
 
 $(BUILD)/test_list.h: $(TEST_SRC) Makefile
 	@mkdir -p $(BUILD)
-	@sed -n 's/^void test_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/run.c,$(TEST_SRC)) /dev/null | LC_ALL=C sort > $@
+	@sed -n 's/^void test_\([a-z0-9_]*\)(void)$$/X(\1)/p' $(filter-out tests/run.c tests/test.c,$(TEST_SRC)) /dev/null | LC_ALL=C sort > $@
 $(BUILD)/check_list.h: $(CHECK_SRC) Makefile
 	@mkdir -p $(BUILD)
 	@sed -n 's/^void \(check_[a-z0-9_]*\)(void).*$$/X(\1)/p' $(filter-out tests/check/check.c,$(CHECK_SRC)) /dev/null | LC_ALL=C sort > $@
@@ -95,8 +95,13 @@ $(BUILD)/check: $(CHECK_SRC) tests/check/check.h $(BUILD)/check_list.h $(BUILD)/
 $(BUILD)/ulp: tests/check/ulp.c $(BUILD)/liblinnet.a
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
 
+$(BUILD)/damage: tests/damage.c $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ $< $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+$(BUILD)/oom: tests/oom.c tests/test.c tests/test.h $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ tests/oom.c tests/test.c $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+
 # Tests of single operators and kernels, then whole models; ends with `N passed, N failed`.
-test: all $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp amalgam
+test: all examples $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp $(BUILD)/damage $(BUILD)/oom amalgam
 	@BUILD=$(BUILD) CC="$(CC)" sh tests/test.sh
 
 # ---- one file ---------------------------------------------------------------------

@@ -17,6 +17,8 @@
 
 extern size_t test_passed, test_failed, test_skipped;
 
+/* Name of the test that runs; random numbers start again from the seed ($SEED, else 1). */
+void test_begin(const char *name);
 void test_note(bool good, const char *file, int line, const char *format, ...);
 
 #define EXPECT(cond) test_note((cond), __FILE__, __LINE__, "%s", #cond)

@@ -41,6 +41,8 @@ expect() {
 count "$build/check"
 count "$build/ulp" --step 4099
 count "$build/tests"
+count "$build/oom" examples/mnist/mnist.lnt
+count "$build/damage" --step 97 --run examples/mnist/mnist.lnt
 
 echo "== header, symbols, layers, one file"
 expect "linnet.h as C99" "$cc" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c include/linnet.h
@@ -53,7 +55,7 @@ expect "layers" sh tests/layering.sh
 expect "symbols" sh tests/symbols.sh "$build"
 expect "one file, no warning" "$cc" -O2 -Wall -Wextra -I"$build" -c "$build/linnet.c" -o "$build/linnet_one.o"
 expect "tests on one file" "$cc" -std=c11 -D_GNU_SOURCE -Iinclude -I"$build" -Itests -o "$build/tests_one" \
-    tests/run.c $(ls tests/api/*.c tests/op/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
+    tests/run.c tests/test.c $(ls tests/api/*.c tests/op/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
 [ -x "$build/tests_one" ] && count "$build/tests_one"
 
 shared=${LINNET_SHARED:-../shared}
