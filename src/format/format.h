@@ -11,6 +11,9 @@
 
 #include "../graph/graph.h"
 
+/* Bytes of the longest name of a value, layer, operator, attribute or key. */
+#define LN_NAME_MOST 1024u
+
 /* ---- ONNX ----------------------------------------------------------------------- */
 
 /* Do the bytes begin like an ONNX ModelProto? */

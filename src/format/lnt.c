@@ -21,6 +21,8 @@ typedef struct lnt_graph {
     int32_t   depth;
 } lnt_graph;
 
+enum { LNT_TEXT = 1, LNT_NAME = 2, LNT_USED = 4 }; /* fit as text, fit as a name, somebody's */
+
 typedef struct lnt_file {
     ln_cursor      section[LN_LNT_END];
     size_t         count[LN_LNT_END]; /* records */
@@ -28,6 +30,7 @@ typedef struct lnt_file {
     ln_arena       temp;
     lnt_graph     *graph;
     linnet_tensor *tensor;
+    uint8_t       *string; /* LNT_* per byte of STRINGS, of the string that begins there */
     linnet_error  *err;
 } lnt_file;
 
@@ -149,24 +152,39 @@ static linnet_status lnt_check_strings(lnt_file *f)
 
     if (size == 0 || s[0] != '\0' || s[size - 1] != '\0')
         return lnt_bad(f, base, "string table without its zero bytes");
+    f->string = ln_arena_alloc(&f->temp, size, 1);
+    if (!f->string)
+        return lnt_full(f);
+    f->string[0] = LNT_TEXT | LNT_NAME;
     for (size_t at = 1, before = 0, length; at < size; before = at, at += length + 1) {
         length = strlen(s + at);
         if (!ln_text_ok(s + at, length))
             return lnt_bad(f, base + at, "string that is not UTF-8");
         if (strcmp(s + before, s + at) >= 0)
             return lnt_bad(f, base + at, "string out of order");
+        f->string[at] = length <= LN_NAME_MOST && ln_utf8_ok(s + at, length) ? LNT_TEXT | LNT_NAME : LNT_TEXT;
     }
+    return LINNET_OK;
+}
+
+/* At the end: every string is somebody's. */
+static linnet_status lnt_check_used(lnt_file *f)
+{
+    const char *s = (const char *)f->section[LN_LNT_STRINGS].data;
+
+    for (size_t at = 1; at < f->section[LN_LNT_STRINGS].size; at += strlen(s + at) + 1)
+        if (!(f->string[at] & LNT_USED))
+            return lnt_bad(f, f->section[LN_LNT_STRINGS].base + at, "string that nobody uses");
     return LINNET_OK;
 }
 
 /* The string at that position; NULL: there is none, or it cannot be a name. */
 static const char *lnt_string(const lnt_file *f, uint64_t ref, bool name)
 {
-    const char *s = (const char *)f->section[LN_LNT_STRINGS].data;
-
-    if (ref >= f->section[LN_LNT_STRINGS].size || (ref > 0 && s[ref - 1] != '\0'))
+    if (ref >= f->section[LN_LNT_STRINGS].size || !(f->string[ref] & (name ? LNT_NAME : LNT_TEXT)))
         return NULL;
-    return name && !ln_utf8_ok(s + ref, strlen(s + ref)) ? NULL : s + ref;
+    f->string[ref] |= LNT_USED;
+    return (const char *)f->section[LN_LNT_STRINGS].data + ref;
 }
 
 static linnet_status lnt_read_meta(lnt_file *f, ln_graph *g)
@@ -614,7 +632,8 @@ static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, siz
     for (size_t k = f->count[LN_LNT_GRAPHS]; k-- > 0;)
         if ((st = lnt_build_graph(f, &f->graph[k])) != LINNET_OK)
             return st;
-    return lnt_read_tests(f, g, test_tensor, tests);
+    st = lnt_read_tests(f, g, test_tensor, tests);
+    return st ? st : lnt_check_used(f);
 }
 
 bool ln_lnt_is(const void *data, size_t size)

@@ -22,7 +22,7 @@ typedef struct lnt_out {
     const linnet_tensor **tensor; size_t tensor_count, tensor_cap;
     lnt_buffer           section[LN_LNT_END];
     bool                 full; /* memory ran out */
-    bool                 lost; /* a string was not found: it was not collected */
+    bool                 unfit; /* a name or text that no reader would take */
 } lnt_out;
 
 #define LNT_MUST_WRITE(name, record, must) [LN_LNT_##name] = must,
@@ -97,14 +97,17 @@ static void lnt_f64(lnt_out *o, int kind, double v)
 
 /* ---- strings ---------------------------------------------------------------------------- */
 
-static void lnt_keep(lnt_out *o, const char *s)
+static void lnt_keep(lnt_out *o, const char *s, bool name)
 {
+    const size_t length = s ? strlen(s) : 0;
     const char **slot = ln_grow(&o->temp, (void **)&o->string, &o->string_count, &o->string_cap, sizeof *slot);
 
     if (slot)
         *slot = s ? s : "";
     else
         o->full = true;
+    if (length && (name ? length > LN_NAME_MOST || !ln_utf8_ok(s, length) : !ln_text_ok(s, length)))
+        o->unfit = true;
 }
 
 static void lnt_sift(const char **v, size_t i, size_t n)
@@ -165,8 +168,7 @@ static uint32_t lnt_ref(lnt_out *o, const char *s)
         else
             hi = mid;
     }
-    o->lost = true;
-    return 0;
+    return 0; /* not reached: every string was collected */
 }
 
 /* ---- collecting ------------------------------------------------------------------------------ */
@@ -183,16 +185,16 @@ static void lnt_collect_tensor(lnt_out *o, const linnet_tensor *t)
     *slot = t;
     if (t->desc.dtype == LINNET_STRING)
         for (size_t i = 0; i < ln_count(&t->desc); i++)
-            lnt_keep(o, ((const char *const *)t->data)[i]);
+            lnt_keep(o, ((const char *const *)t->data)[i], false);
 }
 
 static void lnt_collect_constants(lnt_out *o, const ln_graph *g)
 {
     for (size_t i = 0; i < g->value_count && !o->full; i++) {
         const ln_value *v = &g->value[i];
-        lnt_keep(o, v->name);
+        lnt_keep(o, v->name, true);
         for (int32_t k = 0; k < v->desc.rank; k++)
-            lnt_keep(o, v->symbol[k]);
+            lnt_keep(o, v->symbol[k], true);
         if (!v->constant)
             continue;
         linnet_tensor *t = ln_arena_alloc(&o->temp, 1, sizeof *t);
@@ -224,11 +226,11 @@ static void lnt_collect_attrs(lnt_out *o, const ln_node *n)
         for (; k > first && strcmp(o->attr[k - 1]->name, a->name) > 0; k--)
             o->attr[k] = o->attr[k - 1];
         o->attr[k] = a;
-        lnt_keep(o, a->name);
+        lnt_keep(o, a->name, true);
         if (a->type == LN_ATTR_STR)
-            lnt_keep(o, a->u.s);
+            lnt_keep(o, a->u.s, false);
         for (size_t s = 0; a->type == LN_ATTR_STRS && s < a->u.strs.count; s++)
-            lnt_keep(o, a->u.strs.v[s]);
+            lnt_keep(o, a->u.strs.v[s], false);
     }
     for (size_t k = first; k < o->attr_count; k++) {
         if (o->attr[k]->type != LN_ATTR_GRAPH)
@@ -247,22 +249,22 @@ static void lnt_collect(lnt_out *o, const ln_graph *root, const ln_tests *tests)
 {
     const ln_graph **slot = ln_grow(&o->temp, (void **)&o->graph, &o->graph_count, &o->graph_cap, sizeof *slot);
 
-    lnt_keep(o, "");
+    lnt_keep(o, "", true);
     if (!slot) {
         o->full = true;
         return;
     }
     *slot = root;
     for (size_t i = 0; i < root->meta_count; i++) {
-        lnt_keep(o, root->meta[i].key);
-        lnt_keep(o, root->meta[i].value);
+        lnt_keep(o, root->meta[i].key, true);
+        lnt_keep(o, root->meta[i].value, false);
     }
     for (size_t k = 0; k < o->graph_count && !o->full; k++) {
         const ln_graph *g = o->graph[k];
-        lnt_keep(o, g->name);
+        lnt_keep(o, g->name, false);
         for (size_t i = 0; i < g->node_count && !o->full; i++) {
-            lnt_keep(o, g->node[i].op->name);
-            lnt_keep(o, g->node[i].name);
+            lnt_keep(o, g->node[i].op->name, true);
+            lnt_keep(o, g->node[i].name, true);
             lnt_collect_attrs(o, &g->node[i]);
         }
     }
@@ -367,7 +369,7 @@ static void lnt_put_meta(lnt_out *o, const ln_graph *g)
 {
     uint64_t next = 0; /* the smallest key not yet written */
 
-    for (size_t i = 0; i < g->meta_count && !o->lost; i++) {
+    for (size_t i = 0; i < g->meta_count; i++) {
         const ln_meta *best = NULL;
         uint32_t least = UINT32_MAX;
         for (size_t k = 0; k < g->meta_count; k++) {
@@ -514,7 +516,10 @@ linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, linnet_writ
         lnt_sort_strings(&o);
     if (!o.full)
         lnt_put_all(&o, g, tests);
-    if (o.full || o.lost)
+    if (o.unfit)
+        st = ln_fail(err, LINNET_ERR_ARGUMENT,
+                     ".lnt: a text that is not UTF-8, or a name that is too long or has control characters");
+    else if (o.full)
         st = ln_fail(err, LINNET_ERR_MEMORY, ".lnt: out of memory while writing the model");
     else
         st = lnt_write_file(&o, write, user, err);

@@ -294,6 +294,19 @@ static linnet_status map_cast(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
     return map_refuse(m, n, "unknown type in attribute \"to\"");
 }
 
+/* The first constants had fewer digits. */
+static linnet_status map_selu(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
+{
+    linnet_status st = LINNET_OK;
+
+    LN_UNUSED(g);
+    if (!ln_onnx_attr(n, "alpha"))
+        st = map_attribute(m, n, (ln_attr_value){ "alpha", LN_ATTR_F32, { .f = 1.6732f } });
+    if (st == LINNET_OK && !ln_onnx_attr(n, "gamma"))
+        st = map_attribute(m, n, (ln_attr_value){ "gamma", LN_ATTR_F32, { .f = 1.0507f } });
+    return st;
+}
+
 /* Without an input that says otherwise, inference leaves data alone. */
 static linnet_status map_dropout(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
 {
@@ -589,6 +602,7 @@ static const map_rule map_rules[] = {
     { "RoiAlign", 16, map_roi_align },
     { "Scan", 9, ln_onnx_expand_scan },
     { "Scatter", MAP_ALWAYS, map_scatter },
+    { "Selu", 6, map_selu },
     { "Slice", 10, map_slice },
     { "Split", 18, map_split },
     { "Tile", 6, map_tile },

@@ -28,6 +28,9 @@ linnet_status ln_onnx_text(ln_onnx *m, const ln_pb_field *f, bool name, const ch
     if (name ? !ln_utf8_ok(s, length) : !ln_text_ok(s, length))
         return ln_fail(m->err, LINNET_ERR_FORMAT, "ONNX: the text at byte %zu is not UTF-8 or has control characters",
                        f->at);
+    if (name && length > LN_NAME_MOST)
+        return ln_fail(m->err, LINNET_ERR_LIMIT, "ONNX: the name at byte %zu has %zu bytes; %u are possible", f->at,
+                       length, LN_NAME_MOST);
     *out = ln_arena_string(&m->temp, s, length);
     return *out ? LINNET_OK : ln_onnx_full(m);
 }

@@ -278,8 +278,8 @@ static linnet_status safe_header(safe_file *f)
         do {
             if ((st = safe_string(f, &name)) != LINNET_OK)
                 return st;
-            if (!ln_utf8_ok(name, strlen(name)) || !name[0] || ln_graph_find(f->names, name) != LN_NONE)
-                return safe_bad(f, "name that is taken, empty or not fit to print");
+            if (!ln_utf8_ok(name, strlen(name)) || strlen(name) > LN_NAME_MOST || !name[0] || ln_graph_find(f->names, name) != LN_NONE)
+                return safe_bad(f, "name that is taken, empty, too long or not fit to print");
             if ((st = ln_graph_value(f->names, name, &index, f->err)) != LINNET_OK)
                 return st;
             if (!safe_take(f, ':') || !safe_take(f, '{'))
