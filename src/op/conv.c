@@ -24,17 +24,17 @@ enum { CONV_PLAIN, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
 
 /* ---- shapes ---------------------------------------------------------------- */
 
-static linnet_status conv_channels(ln_conv *c, int64_t group, const ln_desc *w, linnet_error *err)
+linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const ln_desc *w, linnet_error *err)
 {
     const size_t m = (size_t)w->dim[0], cg = (size_t)w->dim[1];
 
     if (group < 1)
-        return ln_fail(err, LINNET_ERR_SHAPE, "Conv: group is %lld", (long long)group);
+        return ln_fail(err, LINNET_ERR_SHAPE, "%s: group is %lld", op, (long long)group);
     if (c->win.c / (uint64_t)group != cg || c->win.c % (uint64_t)group != 0)
-        return ln_fail(err, LINNET_ERR_SHAPE, "Conv: %zu input channels in %lld groups, but the weights "
-                       "have %zu channels", c->win.c, (long long)group, cg);
+        return ln_fail(err, LINNET_ERR_SHAPE, "%s: %zu input channels in %lld groups, but the weights "
+                       "have %zu channels", op, c->win.c, (long long)group, cg);
     if (m % (uint64_t)group != 0)
-        return ln_fail(err, LINNET_ERR_SHAPE, "Conv: %zu output channels in %lld groups", m,
+        return ln_fail(err, LINNET_ERR_SHAPE, "%s: %zu output channels in %lld groups", op, m,
                        (long long)group);
     c->m = m;
     c->cg = cg;
@@ -62,7 +62,7 @@ static linnet_status conv_geometry(const param *p, int32_t in_count, const ln_de
                        (int)w->rank, (int)in[0].rank);
     if ((st = ln_win_init(&c->win, "Conv", &p->win, &in[0], w->dim + 2, err)) != LINNET_OK)
         return st;
-    if ((st = conv_channels(c, p->group, w, err)) != LINNET_OK)
+    if ((st = ln_conv_channels(c, "Conv", p->group, w, err)) != LINNET_OK)
         return st;
     c->has_bias = in_count > LN_BIAS && in[LN_BIAS].dtype;
     if (c->has_bias && (in[LN_BIAS].rank != 1 || in[LN_BIAS].dim[0] != w->dim[0]))

@@ -71,6 +71,16 @@ typedef struct ln_conv_way {
 
 extern const ln_conv_way ln_conv_depthwise, ln_conv_gemm;
 
+/* Parts of conv_gemm.c: parts, pn and pk from the groups; tables from src, taps, tap_count and run. */
+void ln_conv_merge_groups(ln_conv *c, size_t nr);
+linnet_status ln_conv_tables(ln_prepare *q, ln_conv *c);
+
+/* Pointers to the input vectors of output pixel o: a[tap * mr]. */
+void ln_conv_pointers(const ln_conv *c, const float *x, const ln_pixel *o, size_t mr, const float **a);
+
+/* group, cg, m and mg from the weights' shape; c->win is known. */
+linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const ln_desc *w, linnet_error *err);
+
 /*
  * prepare around c->way, and run. The weights are input 1, bias and residual inputs LN_BIAS and
  * LN_RESIDUAL; ln_conv_run() is false where the frame was not prepared.

@@ -29,7 +29,7 @@ static bool gemm_applicable(const ln_conv *c, const ln_kernels *kernel)
 }
 
 /* As many groups in one panel as fit. */
-static void gemm_merge_groups(ln_conv *c, size_t nr)
+void ln_conv_merge_groups(ln_conv *c, size_t nr)
 {
     size_t e = 1;
 
@@ -104,10 +104,10 @@ static void gemm_cut(ln_conv *c, const ln_kernels *kernel, size_t k)
 }
 
 /* The zeros of padding, and how far each tap lies behind the first one. */
-static linnet_status gemm_tables(ln_prepare *q, ln_conv *c)
+linnet_status ln_conv_tables(ln_prepare *q, ln_conv *c)
 {
     const ln_win *w = &c->src;
-    float *zero = ln_plan_alloc(q, c->run, sizeof *zero);
+    float *zero = ln_plan_alloc(q, LN_MAX(c->run, (size_t)1), sizeof *zero);
     size_t *offset = ln_plan_alloc(q, c->tap_count, sizeof *offset);
 
     if (!zero || !offset)
@@ -131,7 +131,7 @@ static linnet_status gemm_prepare(ln_prepare *q, ln_conv *c)
     size_t k;
     linnet_status st;
 
-    gemm_merge_groups(c, nr);
+    ln_conv_merge_groups(c, nr);
     if ((st = gemm_merge_taps(q, c)) != LINNET_OK)
         return st;
     c->tap_count = ln_pixels(c->taps);
@@ -143,7 +143,7 @@ static linnet_status gemm_prepare(ln_prepare *q, ln_conv *c)
     c->key = c->pn;
     if (!ln_mul(c->tap_count, mr * sizeof(float *), &q->scratch))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the kernel is too large");
-    return gemm_tables(q, c);
+    return ln_conv_tables(q, c);
 }
 
 /* ---- packing ------------------------------------------------------------------- */
@@ -223,7 +223,7 @@ static bool gemm_inside(const ln_conv *c, const ln_pixel *o, size_t *at)
 }
 
 /* Pointers of one output pixel: a[tap * mr]. */
-static void gemm_pointers(const ln_conv *c, const float *x, const ln_pixel *o, size_t mr, const float **a)
+void ln_conv_pointers(const ln_conv *c, const float *x, const ln_pixel *o, size_t mr, const float **a)
 {
     const ln_win *w = &c->src;
     size_t at;
@@ -267,7 +267,7 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
         for (size_t j = 0; j < rows && c->flat; j++)
             a[j] = x + (i + j) * c->src.c;
         for (size_t j = 0; j < rows && !c->flat; j++) {
-            gemm_pointers(c, x, &o, mr, a + j);
+            ln_conv_pointers(c, x, &o, mr, a + j);
             ln_pixel_next(c->win.out, &o);
         }
         if (c->pixels == 1 && g.taps == 1)

@@ -133,7 +133,7 @@ static linnet_status resize_words(const param *p, linnet_error *err)
 {
     static const char *const coordinates[] = { "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
                                                "align_corners", "asymmetric", "tf_crop_and_resize" };
-    static const char *const rounding[] = { "round_prefer_floor", "round_prefer_ceil", "floor", "ceil" };
+    static const char *const rounding[] = { "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple" };
     static const char *const policy[] = { "stretch", "not_larger", "not_smaller" };
     size_t found = 0;
 
@@ -198,7 +198,8 @@ static double resize_source(const param *p, const resize_shape *s, int32_t i, in
     return offset + (x + 0.5) / scale - 0.5;
 }
 
-static size_t resize_nearest(const param *p, double x, int64_t in)
+/* "simple" is what opset 10 did: up where the axis shrinks, else down. */
+static size_t resize_nearest(const param *p, double scale, double x, int64_t in)
 {
     const char *preset = "round_prefer_floor", *mode = p->nearest_mode;
     const double below = floor(x), part = x - below;
@@ -210,6 +211,8 @@ static size_t resize_nearest(const param *p, double x, int64_t in)
         up = false;
     else if (ln_is(mode, preset, "ceil"))
         up = part > 0.0;
+    else if (ln_is(mode, preset, "simple"))
+        up = scale < 1.0 && part > 0.0;
     return (size_t)ln_f2i_sat(up ? below + 1.0 : below, 0, in - 1);
 }
 
@@ -284,7 +287,7 @@ static linnet_status resize_table(ln_prepare *q, const param *p, const resize_sh
 
         outside[o] = !(x >= 0.0 && x <= (double)(in - 1));
         if (taps == 1) {
-            *index = resize_nearest(p, x, in);
+            *index = resize_nearest(p, s->scale[i], x, in);
             *weight = 1.0f;
             *exact = 1.0;
             continue;
