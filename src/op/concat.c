@@ -1,0 +1,90 @@
+/*
+ * concat.c - Concat: tensors one behind the other along an axis.
+ *
+ * Seen as rows: all axes before `axis` count the rows, the rest is one run of bytes per input.
+ */
+#include "op.h"
+
+typedef struct param { int64_t axis; } param;
+typedef struct state { size_t rows, row; const size_t *width; } state; /* bytes */
+
+static linnet_status infer(const ln_infer *q)
+{
+    const param *p = q->param;
+    ln_desc *out = &q->out[0];
+    int32_t axis;
+
+    *out = q->in[0];
+    if (out->dtype == 0 || !ln_axis(p->axis, out->rank, &axis))
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "Concat: axis %lld outside a tensor of rank %d", (long long)p->axis,
+                       (int)out->rank);
+    for (int32_t i = 1; i < q->in_count; i++) {
+        const ln_desc *in = &q->in[i];
+        bool fits = in->dtype == out->dtype && in->rank == out->rank;
+        for (int32_t d = 0; fits && d < out->rank; d++)
+            fits = d == axis || in->dim[d] == out->dim[d];
+        if (!fits || !ln_add64(out->dim[axis], in->dim[axis], &out->dim[axis]))
+            return ln_fail(q->err, LINNET_ERR_SHAPE, "Concat: input %d does not fit input 0", (int)i);
+    }
+    if (ln_dtype(out->dtype)->bits % 8)
+        return ln_fail_type(q->err, 0, out->dtype);
+    return LINNET_OK;
+}
+
+static linnet_status prepare(ln_prepare *q)
+{
+    const param *p = q->param;
+    state *s = q->state;
+    const size_t size = ln_dtype(q->out[0].dtype)->bits / 8u;
+    size_t *width = ln_plan_alloc(q, (size_t)q->in_count, sizeof *width);
+    int32_t axis;
+
+    if (!width || !ln_axis(p->axis, q->out[0].rank, &axis))
+        return LINNET_ERR_MEMORY;
+    s->rows = ln_count_range(&q->out[0], 0, axis);
+    for (int32_t i = 0; i < q->in_count; i++) {
+        width[i] = ln_count_range(&q->in[i], axis, q->in[i].rank) * size;
+        s->row += width[i];
+    }
+    s->width = width;
+    q->tasks[0] = ln_count(&q->out[0]) ? (size_t)q->in_count : 0;
+    q->work = (double)ln_count(&q->out[0]);
+    return LINNET_OK;
+}
+
+static linnet_status run(const ln_run *r)
+{
+    const state *s = r->state;
+    const size_t width = s->width[r->task];
+    const char *x = r->in[r->task];
+    char *y = r->out[0];
+
+    for (size_t i = 0; i < r->task; i++)
+        y += s->width[i];
+    for (size_t row = 0; x && row < s->rows; row++)
+        memcpy(y + row * s->row, x + row * width, width);
+    return LINNET_OK;
+}
+
+static bool permute(ln_permute *q)
+{
+    param *p = q->param;
+    int32_t axis;
+
+    if (!ln_axis(p->axis, q->rank, &axis))
+        return false;
+    p->axis = q->inverse[axis];
+    for (int32_t i = 0; i < q->in_count; i++)
+        q->data_in[i] = true;
+    return true;
+}
+
+static const ln_attr attr[] = {
+    { "axis", LN_ATTR_I64, offsetof(param, axis), 0, true },
+    { 0 },
+};
+
+const ln_op ln_op_concat = {
+    .name = "Concat", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state),
+    .in_min = 1, .in_max = 255, .infer = infer, .prepare = prepare, .run = run, .permute = permute,
+};
