@@ -191,12 +191,12 @@ static void element_write_small(int32_t dtype, int32_t wide, const void *x, size
     for (size_t i = 0; i < n; i++) {
         if (!whole) {
             ln_set_f64(dtype, y, from + i, element_get(wide, x, i));
-        } else if (wide == LN_WIDE_F32 || wide == LN_WIDE_F64) {
-            ln_set_i64(dtype, y, from + i, ln_f2i_sat(element_get(wide, x, i), INT64_MIN, INT64_MAX));
-        } else {
-            const int64_t low = (int64_t)(u[i] & mask);
-            ln_set_i64(dtype, y, from + i, t->kind == LN_KIND_INT && (u[i] & sign) ? low - (int64_t)mask - 1 : low);
+            continue;
         }
+        const uint64_t v = wide == LN_WIDE_F32 || wide == LN_WIDE_F64
+                               ? (uint64_t)ln_f2i_sat(element_get(wide, x, i), INT64_MIN, INT64_MAX) : u[i];
+        const int64_t low = (int64_t)(v & mask);
+        ln_set_i64(dtype, y, from + i, t->kind == LN_KIND_INT && (v & sign) ? low - (int64_t)mask - 1 : low);
     }
 }
 

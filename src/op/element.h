@@ -53,7 +53,8 @@ const void *ln_wide_view(const ln_kernels *k, int32_t dtype, const void *x, size
 
 /*
  * The other way. Integers wrap to the width of integer types. Floats become integers by cutting
- * the fraction off and saturating, NaN gives 0; small floats round to nearest even.
+ * the fraction off and saturating (4- and 2-bit types keep the low bits), NaN gives 0; small floats
+ * round to nearest even.
  */
 void ln_wide_write(const ln_kernels *k, int32_t dtype, int32_t wide, const void *x, size_t n, void *y,
                    size_t from);
