@@ -3,8 +3,8 @@
 #   awk -v out=build -f src/amalgam.awk src/base/status.c ... > linnet.c
 #
 # Local includes are put in place: headers with a guard once, lists and kernel templates wherever they
-# are asked for. The few names that every operator file has for itself (infer, run,
-# state, ...) get the file's name in front, outside strings, comments and member names.
+# are asked for. A name that several files have for themselves (infer, run, state, ...) gets the
+# file's name in front, outside strings, comments and member names.
 
 function folder(path) { sub(/[^\/]*$/, "", path); return path }
 
@@ -22,9 +22,36 @@ function guarded(path,    line, found) {
     return is_guarded[path] = found
 }
 
+# Names that a file declares for itself at file scope, into declared[file, name] and times[name].
+function declare(path, name) {
+    if (name != "" && !((path, name) in declared)) { declared[path, name] = 1; times[name]++ }
+}
+
+function collect(path,    line, name) {
+    while ((getline line < path) > 0) {
+        if (line ~ /^typedef struct [a-z_0-9]+ \{/ || line ~ /^struct [a-z_0-9]+ \{/) {
+            name = line; sub(/^(typedef )?struct /, "", name); sub(/ .*/, "", name); declare(path, name)
+        }
+        if (line ~ /^\} [a-z_0-9]+;/ || line ~ /^typedef .*\} [a-z_0-9]+;/) {
+            name = line; sub(/^.*\} /, "", name); sub(/;.*/, "", name); declare(path, name)
+        } else if (line ~ /^typedef .*[ *][a-z_0-9]+;/) {
+            name = line; sub(/;.*/, "", name); sub(/^.*[ *]/, "", name); declare(path, name)
+        }
+        if (line ~ /^static / || line ~ /^const /) {
+            name = line
+            sub(/ = .*/, "", name); sub(/;.*/, "", name)
+            if (name ~ /\(/) sub(/\(.*/, "", name); else sub(/\[.*/, "", name)
+            sub(/^.*[ *]/, "", name)
+            if (line ~ /^static /) declare(path, name)
+        }
+    }
+    close(path)
+}
+
 # One line with the private names prefixed. in_comment lasts from line to line.
-function renamed(line, prefix,    result, c, two, i, n, word, before) {
+function renamed(line, prefix, path,    result, c, two, i, n, word, before, body) {
     result = ""; n = length(line); i = 1; before = ""
+    if (line ~ /^(typedef )?struct/) in_struct = 1
     while (i <= n) {
         c = substr(line, i, 1); two = substr(line, i, 2)
         if (in_comment) {
@@ -44,13 +71,15 @@ function renamed(line, prefix,    result, c, two, i, n, word, before) {
         if (c ~ /[A-Za-z_]/) {
             match(substr(line, i), /^[A-Za-z0-9_]+/)
             word = substr(line, i, RLENGTH); i += RLENGTH
-            if ((word in private) && before != "." && before != ">") word = prefix word
+            if (((path, word) in declared) && times[word] > 1 && before != "." && before != ">" &&
+                !(in_struct && before != "}" && substr(line, i) ~ /^[;,\[)]/)) word = prefix word
             result = result word; before = "a"
             continue
         }
         result = result c; if (c != " ") before = c; else if (before == ">" || before == ".") before = " "
         i++
     }
+    if (line ~ /^\}/ || line ~ /^typedef.*;$/) in_struct = 0
     return result
 }
 
@@ -64,21 +93,20 @@ function put(path, prefix,    line, name, target) {
             put(target, "")
             continue
         }
-        print prefix == "" ? line : renamed(line, prefix)
+        print prefix == "" ? line : renamed(line, prefix, path)
     }
     close(path)
 }
 
 BEGIN {
-    split("infer prepare run attr param state permute act", list, " ")
-    for (i in list) private[list[i]] = 1
+    for (f = 1; f < ARGC; f++) collect(ARGV[f])
     print "/* linnet in one file; made by `make amalgam`. See linnet.h for what it does. */"
     print "#ifndef LINNET_STATIC\n#define LINNET_STATIC\n#endif\n#define LINNET_BUILD"
     print "#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"fp-contract=off\")\n#elif defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#endif"
     for (f = 1; f < ARGC; f++) {
         prefix = ARGV[f]
-        if (prefix ~ /^src\/op\//) { sub(/^.*\//, "", prefix); sub(/\.c$/, "_", prefix) } else prefix = ""
-        in_comment = 0
+        sub(/^src\//, "", prefix); sub(/\.c$/, "_c_", prefix); gsub(/[^a-z0-9]/, "_", prefix)
+        in_comment = in_struct = 0
         put(ARGV[f], prefix)
     }
 }

@@ -9,18 +9,18 @@
 
 #define LARGE 3000
 
-static bool blocks_meet(const ln_block *a, const ln_block *b)
+static bool blocks_meet(const ln_buffer *a, const ln_buffer *b)
 {
     return a->first <= b->last && b->first <= a->last;
 }
 
 /* Heap sort of indices by falling size, then rising index: no memory, no recursion, one order. */
-static bool block_before(const ln_block *b, int32_t x, int32_t y)
+static bool block_before(const ln_buffer *b, int32_t x, int32_t y)
 {
     return b[x].size != b[y].size ? b[x].size > b[y].size : x < y;
 }
 
-static void blocks_sift(const ln_block *b, int32_t *order, size_t at, size_t count)
+static void blocks_sift(const ln_buffer *b, int32_t *order, size_t at, size_t count)
 {
     for (;;) {
         size_t child = 2 * at + 1;
@@ -37,7 +37,7 @@ static void blocks_sift(const ln_block *b, int32_t *order, size_t at, size_t cou
     }
 }
 
-static void blocks_sort(const ln_block *b, int32_t *order, size_t count)
+static void blocks_sort(const ln_buffer *b, int32_t *order, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         order[i] = (int32_t)i;
@@ -51,7 +51,7 @@ static void blocks_sort(const ln_block *b, int32_t *order, size_t count)
     }
 }
 
-linnet_status ln_place_blocks(ln_block *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err)
+linnet_status ln_place_blocks(ln_buffer *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err)
 {
     int32_t *order = ln_arena_alloc(brief, count + 1, sizeof *order);
     int32_t *placed = ln_arena_alloc(brief, count + 1, sizeof *placed); /* by rising offset */
@@ -66,13 +66,13 @@ linnet_status ln_place_blocks(ln_block *block, size_t count, ln_arena *brief, si
     blocks_sort(block, order, count);
 
     for (size_t i = 0; i < count; i++) {
-        ln_block *b = &block[order[i]];
+        ln_buffer *b = &block[order[i]];
         size_t end;
         b->offset = 0;
         if (i >= LARGE)
             b->offset = *total;
         for (size_t k = 0; i < LARGE && k < placed_count; k++) {
-            const ln_block *p = &block[placed[k]];
+            const ln_buffer *p = &block[placed[k]];
             if (!blocks_meet(b, p))
                 continue;
             if (p->offset >= b->offset && p->offset - b->offset >= b->size)

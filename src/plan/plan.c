@@ -25,7 +25,7 @@ typedef struct plan_work {
     ln_plan    *plan;
     ln_graph   *g;
     plan_value *value;
-    ln_block   *block;   size_t block_count;
+    ln_buffer   *block;   size_t block_count;
     int32_t    *step_workspace; /* per step: block, or LN_NONE */
     linnet_error *err;
 } plan_work;
@@ -146,9 +146,9 @@ static bool plan_is_buffer(const plan_work *w, int32_t v)
 
 static linnet_status plan_new_block(plan_work *w, size_t size, int32_t first, int32_t last, int32_t *out)
 {
-    ln_block *b = &w->block[w->block_count];
+    ln_buffer *b = &w->block[w->block_count];
 
-    *b = (ln_block){ size, 0, first, last };
+    *b = (ln_buffer){ size, 0, first, last };
     *out = (int32_t)w->block_count++;
     return LINNET_OK;
 }

@@ -152,13 +152,13 @@ linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const
 linnet_status ln_fail_layer(linnet_error *err, linnet_status st, const ln_node *n, const char *message);
 
 /* A piece of the arena: alive from step `first` to step `last`, both included. */
-typedef struct ln_block {
+typedef struct ln_buffer {
     size_t  size, offset;
     int32_t first, last;
-} ln_block;
+} ln_buffer;
 
 /* Give each block an offset so that no two blocks alive at the same time overlap; *total is the end. */
-linnet_status ln_place_blocks(ln_block *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err);
+linnet_status ln_place_blocks(ln_buffer *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err);
 
 /* Prepare a node; results in q. */
 linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, void *state, const ln_desc *in,
