@@ -104,6 +104,19 @@ $(BUILD)/oom: tests/oom.c tests/test.c tests/test.h $(BUILD)/liblinnet.a
 test: all examples $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp $(BUILD)/damage $(BUILD)/oom amalgam
 	@BUILD=$(BUILD) CC="$(CC)" sh tests/test.sh
 
+# With AddressSanitizer and UndefinedBehaviorSanitizer: the same tests, damaged files, failing allocations.
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+check-sanitize:
+	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" $(BUILD)/sanitize/tests $(BUILD)/sanitize/check \
+	    $(BUILD)/sanitize/damage $(BUILD)/sanitize/oom $(BUILD)/sanitize/linnet
+	@BUILD=$(BUILD)/sanitize sh tests/sanitize.sh
+check-clang:
+	$(MAKE) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -g -Werror" all $(BUILD)/clang/tests $(BUILD)/clang/check amalgam
+	clang -O2 -Wall -Wextra -Werror -I$(BUILD)/clang -c $(BUILD)/clang/linnet.c -o $(BUILD)/clang/linnet_one.o
+	$(BUILD)/clang/check
+	$(BUILD)/clang/tests
+check-all: test check-clang check-sanitize
+
 # ---- one file ---------------------------------------------------------------------
 
 amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h
@@ -132,4 +145,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean test amalgam install examples demo
+.PHONY: all clean test check-all check-clang check-sanitize amalgam install examples demo

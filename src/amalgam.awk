@@ -102,7 +102,7 @@ BEGIN {
     for (f = 1; f < ARGC; f++) collect(ARGV[f])
     print "/* linnet in one file; made by `make amalgam`. See linnet.h for what it does. */"
     print "#ifndef LINNET_STATIC\n#define LINNET_STATIC\n#endif\n#define LINNET_BUILD"
-    print "#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"fp-contract=off\")\n#elif defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#endif"
+    print "#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize(\"fp-contract=off\")\n#elif defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#pragma clang diagnostic ignored \"-Wunused-function\"\n#endif"
     for (f = 1; f < ARGC; f++) {
         prefix = ARGV[f]
         sub(/^src\//, "", prefix); sub(/\.c$/, "_c_", prefix); gsub(/[^a-z0-9]/, "_", prefix)
