@@ -13,7 +13,9 @@ hits all of them alike.
 
 load: opening and preparing the model, the library already loaded. first: the first run.
 min, median: of all later runs. "x best": own time over that of the best OTHER engine, below 1 is
-faster. peak: memory of the whole process, Python included. Times include one call from Python.
+faster. taken: share of the runs in which a core was taken away (by another program, or by too many
+threads of the engine itself); where it is large the median says little, the minimum more.
+peak: memory of the whole process, Python included. Times include one call from Python.
 """
 
 import argparse
@@ -71,7 +73,7 @@ class Peer:
     """One engine in its own process; stopped (SIGSTOP) whenever it is not its turn."""
 
     def __init__(self, name, path, inputs, threads, cores):
-        self.name, self.times, self.error = name, [], None
+        self.name, self.times, self.disturbed, self.error = name, [], 0, None
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, HERE / "engines.py", name, path, inputs, str(threads), cores],
@@ -206,7 +208,9 @@ def measure(peers, seconds):
         start = time.perf_counter()
         for peer in order:
             if not peer.error:
-                peer.times += peer.ask(f"runs {TURN_RUNS} {TURN_MS}").get("times", [])
+                answer = peer.ask(f"runs {TURN_RUNS} {TURN_MS}")
+                peer.times += answer.get("times", [])
+                peer.disturbed += answer.get("disturbed", 0)
         spent += (time.perf_counter() - start) / len(order)
 
 
@@ -219,19 +223,19 @@ def table(peers, reference):
             rows.append({
                 "engine": p.name, "load_ms": p.load, "first_ms": p.first, "min_ms": min(p.times),
                 "median_ms": statistics.median(p.times), "runs": len(p.times),
-                "peak_mb": p.peak, "python_mb": p.before,
-                "difference": difference(p.outputs, reference.outputs)})
+                "taken": p.disturbed / len(p.times), "peak_mb": p.peak,
+                "python_mb": p.before, "difference": difference(p.outputs, reference.outputs)})
     for row in rows:
         for key in ("min", "median"):
             others = [r[f"{key}_ms"] for r in rows if r is not row]
             row[f"{key}_ratio"] = row[f"{key}_ms"] / min(others) if others else 1.0
         row["agrees"] = row["difference"] <= 1e-3
     print(f"{'engine':<10}{'load ms':>9}{'first ms':>10}{'min ms':>10}{'x best':>8}"
-          f"{'median ms':>11}{'x best':>8}{'runs':>7}{'peak MB':>9}{'differs':>10}")
+          f"{'median ms':>11}{'x best':>8}{'runs':>7}{'taken':>7}{'peak MB':>9}{'differs':>10}")
     for r in sorted(rows, key=lambda r: r["median_ms"]):
         print(f"{r['engine']:<10}{r['load_ms']:>9.1f}{r['first_ms']:>10.2f}{r['min_ms']:>10.3f}"
               f"{r['min_ratio']:>8.2f}{r['median_ms']:>11.3f}{r['median_ratio']:>8.2f}"
-              f"{r['runs']:>7}{r['peak_mb'] or 0:>9.0f}{r['difference']:>10.1e}"
+              f"{r['runs']:>7}{r['taken']:>7.0%}{r['peak_mb'] or 0:>9.0f}{r['difference']:>10.1e}"
               f"{'' if r['agrees'] else '  FAILED'}")
     for p in peers:
         if p.error:
@@ -256,8 +260,8 @@ def compare(args):
             except PackageNotFoundError:
                 pass
     print(", ".join(f"{k} {v}" for k, v in versions.items()))
-    print(f"{args.threads} thread{'s'[:args.threads > 1]} on cores {cores}, load of the machine before: "
-          f"{os.getloadavg()[0]:.1f}\n")
+    print(f"{args.threads} thread{'s'[:args.threads > 1]} on cores {cores}, "
+          f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
     models = [f for m in args.models for f in (sorted(m.glob("*.onnx")) if m.is_dir() else [m])]
     given = dict(pair.split("=", 1) for pair in args.input)
     results = []
