@@ -5,7 +5,7 @@ export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=pri
 passed=0 failed=0
 
 count() {
-    echo "== $*"
+    echo "== $*" | cut -c 1-100
     out=$("$@" 2>&1)
     code=$?
     last=$(printf '%s\n' "$out" | tail -n 1)

@@ -7,19 +7,21 @@ passed=0 failed=0 skipped=0
 
 # count COMMAND...: runs it, shows what is not routine, adds up its last line.
 count() {
-    echo "== $*"
+    echo "== $*" | cut -c 1-100
     out=$("$@" 2>&1)
     code=$?
     last=$(printf '%s\n' "$out" | tail -n 1)
     p=$(printf '%s\n' "$last" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1/p')
     f=$(printf '%s\n' "$last" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\2/p')
     s=$(printf '%s\n' "$last" | sed -n 's/.* \([0-9]*\) skipped.*/\1/p')
-    printf '%s\n' "$out" | tail -n 40
-    if [ -z "$p" ]; then
-        echo "FAILED: $* ended with code $code and no count"
-        f=1 p=0
-    elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
-        echo "FAILED: $* ended with code $code"
+    printf '%s\n' "$out" | grep -E 'FAILED|rror|skipped' | head -n 40
+    printf '%s\n' "$last"
+    if [ -z "$p" ]; then # a program without a count is one check
+        p=1 f=0
+        [ "$code" -eq 0 ] || p=0
+    fi
+    if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+        echo "FAILED: $1 ended with code $code"
         f=1
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))

@@ -191,7 +191,7 @@ bool check_begin(const char *name, size_t entry)
         return false;
     memcpy(&here, (const char *)&check_now + entry, sizeof here);
     memcpy(&below, (const char *)&now.below + entry, sizeof below);
-    if (here == below) {
+    if (here && here == below) {
         now.same++;
         return false;
     }

@@ -28,15 +28,16 @@ CONVERT_SECONDS = 600
 
 
 def call(command, folder, made):
-    """Run a converter in `folder`; its words go to convert.log there. It must leave `made`."""
-    with open(folder / "convert.log", "ab") as log:
-        try:
-            subprocess.run(command, cwd=folder, stdout=log, stderr=log, timeout=CONVERT_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass  # onnx2tf writes the float32 file first and may spend long on others
+    """Run a converter in `folder`, once: it leaves `made` there, or a log that says why not."""
+    log = folder / f"{Path(command[0]).name}.log"
+    if not made.is_file() and not log.is_file():
+        with open(log, "wb") as f:
+            try:
+                subprocess.run(command, cwd=folder, stdout=f, stderr=f, timeout=CONVERT_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass  # onnx2tf writes the float32 file first and may spend long on others
     if not made.is_file():
-        raise RuntimeError(f"{Path(command[0]).name} did not convert it, see {folder}/convert.log")
-    return made
+        raise RuntimeError(f"not converted, see {log} (delete it to try again)")
 
 
 def pnnx(onnx_file, folder):
@@ -45,13 +46,11 @@ def pnnx(onnx_file, folder):
     if not spec:
         raise RuntimeError("pnnx is not installed")
     program = Path(spec.origin).with_name("pnnx")
-    if not (folder / "m.ncnn.param").is_file():
-        call([program, onnx_file, "fp16=0"]
-             + [f"{key}={folder / name}" for key, name in {
-                 "pnnxparam": "m.pnnx.param", "pnnxbin": "m.pnnx.bin", "pnnxpy": "m_pnnx.py",
-                 "pnnxonnx": "m.pnnx.onnx", "ncnnparam": "m.ncnn.param",
-                 "ncnnbin": "m.ncnn.bin", "ncnnpy": "m_ncnn.py"}.items()],
-             folder, folder / "m.ncnn.param")
+    files = {"pnnxparam": "m.pnnx.param", "pnnxbin": "m.pnnx.bin", "pnnxpy": "m_pnnx.py",
+             "pnnxonnx": "m.pnnx.onnx", "ncnnparam": "m.ncnn.param", "ncnnbin": "m.ncnn.bin",
+             "ncnnpy": "m_ncnn.py"}
+    call([program, onnx_file, "fp16=0", *(f"{key}={folder / f}" for key, f in files.items())],
+         folder, folder / "m.ncnn.param")
 
 
 class Engine:
@@ -195,11 +194,9 @@ class LiteRt(Engine):
     def convert(onnx_file, static_file, folder):
         made = folder / "model_float32.tflite"
         program = Path(sys.prefix) / "onnx2tf" / "bin" / "onnx2tf"
-        if made.is_file():
-            return made
         if not program.is_file():
             raise RuntimeError("onnx2tf is not installed")
-        # onnx2tf wants sample pictures; without this file it tries to download some.
+        # onnx2tf wants sample pictures; without this file it would download some.
         np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy",
                 np.random.default_rng(1).random((20, 128, 128, 3), np.float32))
         call([program, "-i", static_file, "-o", folder, "-n"], folder, made)
