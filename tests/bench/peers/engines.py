@@ -11,6 +11,7 @@ runs once unmeasured, then at least N times and MS milliseconds, and lists the t
 many of these runs the system took a core away from it; to "end" it tells its peak memory.
 """
 
+import ctypes
 import importlib.util
 import json
 import os
@@ -276,6 +277,7 @@ def timed(work):
 
 
 def worker(name, path, inputs, threads, cores):
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: a stopped worker must not be left
     say = os.fdopen(os.dup(1), "w", buffering=1)  # what an engine prints must not reach the pipe
     os.dup2(2, 1)
     os.sched_setaffinity(0, {int(c) for c in cores.split(",")})

@@ -269,12 +269,7 @@ def compare(args):
         print(f"== {path.stem} ({path.stat().st_size / 1e6:.1f} MB)", flush=True)
         peers = start(args.engines, path.resolve(), given, args.cache / path.stem, args.threads,
                       ",".join(map(str, cores)))
-        try:
-            measure(peers, args.seconds)
-        finally:
-            for p in peers:
-                if sys.exc_info()[0]:
-                    p.end()
+        measure(peers, args.seconds)
         if peers:
             reference = next((p for p in peers if p.name == "ort"), peers[0])
             results.append({"model": path.stem, "threads": args.threads,
