@@ -117,6 +117,15 @@ check-clang:
 	$(BUILD)/clang/tests
 check-all: test check-clang check-sanitize
 
+# Kernels against the peak measured in the same run, then models; MODELS= adds more of them.
+bench: all $(BUILD)/check
+	$(BUILD)/check --bench
+	@for m in examples/mnist/mnist.lnt $(MODELS); do $(BUILD)/linnet bench $$m --layers; done
+# Other engines on the same models: installs them from PyPI into a virtual environment.
+bench-peers: all
+	python3 tests/bench/peers/peers.py --install
+	python3 tests/bench/peers/peers.py --models $(or $(MODELS),examples/mnist/mnist.onnx) --threads $(or $(THREADS),1)
+
 # ---- one file ---------------------------------------------------------------------
 
 amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h
@@ -145,4 +154,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean test check-all check-clang check-sanitize amalgam install examples demo
+.PHONY: all clean bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo
