@@ -27,7 +27,7 @@ static linnet_tensor *verify_tensor(const char *dir, const char *kind, size_t i,
 
     snprintf(path, sizeof path, "%s/%s_%zu.pb", dir, kind, i);
     if (stat(path, &st) != 0) {
-        snprintf(err->message, sizeof err->message, "%s is not there", path);
+        snprintf(err->message, sizeof err->message, "%s_%zu.pb is not there", kind, i);
         return NULL;
     }
     void *data = cli_read_file(path, &size);
