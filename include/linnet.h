@@ -255,7 +255,9 @@ typedef struct linnet_value_info {
     int32_t     rank;                    /* -1: not declared */
     int64_t     dims[LINNET_MAX_RANK];   /* -1: open, decided by the input at run time */
     const char *symbol[LINNET_MAX_RANK]; /* name of an open dimension, or NULL */
+    int32_t     kind;                    /* LINNET_KIND_*; all but tensors are rare */
 } linnet_value_info;
+enum { LINNET_KIND_TENSOR = 0, LINNET_KIND_SEQUENCE = 1, LINNET_KIND_OPTIONAL = 2 };
 
 LINNET_API size_t linnet_model_input_count(const linnet_model *m);
 LINNET_API size_t linnet_model_output_count(const linnet_model *m);
@@ -489,6 +491,18 @@ LINNET_API linnet_status linnet_session_set_input(linnet_session *s, size_t i, i
                                                   linnet_error *err);
 LINNET_API linnet_status linnet_session_set_input_tensor(linnet_session *s, size_t i, const linnet_tensor *t,
                                                          linnet_error *err);
+
+/*
+ * For models with sequences and optionals: set input i to a sequence of tensors (borrowed, as are
+ * their elements; the list is copied), or an optional input to nothing.
+ */
+LINNET_API linnet_status linnet_session_set_sequence(linnet_session *s, size_t i, const linnet_tensor *const *items,
+                                                     size_t count, linnet_error *err);
+LINNET_API linnet_status linnet_session_set_absent(linnet_session *s, size_t i, linnet_error *err);
+/* Items of output i where it is a sequence (0 too for an optional without a value), or -1: a tensor. */
+LINNET_API int64_t linnet_session_output_length(const linnet_session *s, size_t i);
+/* Item k of sequence output i, valid until the next call of this; NULL outside. */
+LINNET_API const linnet_tensor *linnet_session_output_item(linnet_session *s, size_t i, size_t k);
 
 /*
  * Let run() write output i to the caller's memory as well as to the session's: exactly the

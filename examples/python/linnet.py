@@ -34,7 +34,7 @@ class _Options(ctypes.Structure):
 
 class _Value(ctypes.Structure):
     _fields_ = [("name", c_char_p), ("dtype", c_int32), ("rank", c_int32), ("dims", c_int64 * MAX_RANK),
-                ("symbol", c_char_p * MAX_RANK)]
+                ("symbol", c_char_p * MAX_RANK), ("kind", c_int32)]
 
 
 def _load():

@@ -280,6 +280,7 @@ void ln_value_info(const ln_value *v, linnet_value_info *out)
     out->name = v->name;
     out->dtype = v->desc.dtype;
     out->rank = v->desc.rank;
+    out->kind = v->kind;
     for (int32_t i = 0; i < v->desc.rank; i++) {
         out->dims[i] = v->desc.dim[i];
         out->symbol[i] = v->symbol[i];

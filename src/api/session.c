@@ -35,29 +35,12 @@ static bool session_model_ok(const linnet_model *m, linnet_error *err)
     return m->finished;
 }
 
-/* The object and its arrays, in an arena that a placed session shares with its plan. */
-static linnet_session *session_new(const linnet_model *m, const ln_config *config, ln_arena *arena)
-{
-    const size_t in = m->graph->input_count + 1, out = m->graph->output_count + 1;
-    linnet_session *s = ln_arena_alloc(arena, 1, sizeof *s);
-
-    if (!s || !(s->input = ln_arena_alloc(arena, in, sizeof *s->input)) ||
-        !(s->input_data = ln_arena_alloc(arena, in, sizeof *s->input_data)) ||
-        !(s->output = ln_arena_alloc(arena, out, sizeof *s->output)) ||
-        !(s->output_to = ln_arena_alloc(arena, out, sizeof *s->output_to)) ||
-        !(s->output_to_size = ln_arena_alloc(arena, out, sizeof *s->output_to_size)))
-        return NULL;
-    s->model = (linnet_model *)(uintptr_t)m;
-    s->config = *config;
-    return s;
-}
-
 /* Input shapes where the model declares them all. */
 static bool session_declared(const linnet_model *m, ln_desc *input)
 {
     for (size_t i = 0; i < m->graph->input_count; i++) {
         const ln_desc *d = &m->graph->value[m->graph->input[i]].desc;
-        if (d->dtype == 0 || d->rank < 0)
+        if (d->dtype == 0 || d->rank < 0 || m->graph->value[m->graph->input[i]].kind != LN_VALUE_TENSOR)
             return false;
         for (int32_t k = 0; k < d->rank; k++)
             if (d->dim[k] < 0)
@@ -72,13 +55,7 @@ void linnet_session_free(linnet_session *s)
     if (!s)
         return;
     linnet_model *m = s->model;
-    ln_plan_free(s->plan);
-    if (!s->placed) {
-        const linnet_allocator alloc = s->config.alloc;
-        ln_arena arena = s->arena; /* the session itself lies in it */
-        ln_free(&alloc, s->work, s->work_size);
-        ln_arena_free(&arena);
-    }
+    ln_session_end(s);
     ln_model_release(m);
 }
 
@@ -97,12 +74,13 @@ linnet_status linnet_session_create(const linnet_model *m, const linnet_options 
     if (st)
         return st;
     ln_arena_init(&arena, &config.alloc, SIZE_MAX);
-    linnet_session *s = session_new(m, &config, &arena);
+    linnet_session *s = ln_session_new((linnet_model *)(uintptr_t)m, m->graph, &config, &arena);
     if (!s) {
         ln_arena_free(&arena);
         return ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a session");
     }
     s->arena = arena;
+    s->owns_sequences = true;
     ln_model_retain(m);
     if (session_declared(m, s->input)) {
         st = ln_session_plan(s, err);
@@ -145,13 +123,13 @@ linnet_status linnet_session_size(const linnet_model *m, const linnet_options *o
     if (st)
         return st;
     ln_arena_init(&arena, &config.alloc, SIZE_MAX);
-    linnet_session *s = session_new(m, &config, &arena);
+    linnet_session *s = ln_session_new((linnet_model *)(uintptr_t)m, m->graph, &config, &arena);
     if (!s)
         st = ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a session");
     else if (!session_declared(m, s->input))
         st = ln_fail(err, LINNET_ERR_SHAPE, "an input of the model has an open dimension: its memory cannot be known");
     else
-        st = ln_plan_create(s->model, &config, s->input, NULL, 0, &need, &plan, err);
+        st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, &need, &plan, err);
     if (!st) {
         const size_t own = (arena.total + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
         ln_plan_free(plan);
@@ -183,7 +161,7 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
     char *base = (char *)memory + (-(uintptr_t)memory & (LN_ALIGN - 1));
     size -= PLACE_SLACK;
     ln_arena_init_fixed(&arena, base, size);
-    linnet_session *s = session_new(m, &config, &arena);
+    linnet_session *s = ln_session_new((linnet_model *)(uintptr_t)m, m->graph, &config, &arena);
     if (!s)
         return ln_fail(err, LINNET_ERR_MEMORY, "the memory given is too small for the session");
     s->placed = true;
@@ -192,7 +170,7 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
     const size_t own = (arena.used + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
     if (own >= size)
         return ln_fail(err, LINNET_ERR_MEMORY, "the memory given is too small for the session");
-    st = ln_plan_create(s->model, &config, s->input, base + own, size - own, NULL, &s->plan, err);
+    st = ln_plan_create(s->model, s->graph, &config, s->input, base + own, size - own, NULL, &s->plan, err);
     if (st)
         return st == LINNET_ERR_MEMORY
                    ? ln_fail(err, st, "the memory given is too small for the session: see linnet_session_size()")
@@ -215,7 +193,7 @@ linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtyp
 
     if (!ln_given(s, "session", err))
         return LINNET_ERR_ARGUMENT;
-    const ln_graph *g = s->model->graph;
+    const ln_graph *g = s->graph;
     if (i >= g->input_count)
         return ln_fail(err, LINNET_ERR_ARGUMENT, "there is no input %zu, the model has %zu", i, g->input_count);
     const ln_value *v = &g->value[g->input[i]];
@@ -227,14 +205,16 @@ linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtyp
     if (bytes != size || (size > 0 && !data))
         return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\": %s takes %zu bytes, %zu were given", v->name,
                        ln_desc_text(&d, text), bytes, data ? size : 0);
-    if (v->desc.dtype && v->desc.dtype != dtype)
+    if (v->kind == LN_VALUE_SEQUENCE)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\" is a sequence", v->name);
+    if (v->kind == LN_VALUE_TENSOR && v->desc.dtype && v->desc.dtype != dtype)
         return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\": the model wants %s, not %s", v->name,
                        ln_dtype(v->desc.dtype)->name, ln_dtype(dtype)->name);
     const size_t width = ln_dtype(dtype)->bits / 8u;
     if (width > 1 && (uintptr_t)data % LN_MIN(width, (size_t)8))
         return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\": data is not aligned to its element type", v->name);
-    bool fits = v->desc.rank == -1 || v->desc.rank == rank;
-    for (int32_t k = 0; fits && k < v->desc.rank; k++)
+    bool fits = v->kind != LN_VALUE_TENSOR || v->desc.rank == -1 || v->desc.rank == rank;
+    for (int32_t k = 0; v->kind == LN_VALUE_TENSOR && fits && k < v->desc.rank; k++)
         fits = v->desc.dim[k] < 0 || v->desc.dim[k] == dims[k];
     if (!fits)
         return ln_fail(err, LINNET_ERR_SHAPE, "input \"%s\" cannot be %s", v->name, ln_desc_text(&d, text));
@@ -242,7 +222,62 @@ linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtyp
         return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
     s->input[i] = d;
     s->input_data[i] = data;
+    s->input_kind[i] = LN_GIVEN_TENSOR;
     return LINNET_OK;
+}
+
+linnet_status linnet_session_set_sequence(linnet_session *s, size_t i, const linnet_tensor *const *items, size_t count,
+                                          linnet_error *err)
+{
+    if (!ln_given(s, "session", err) || (count && !ln_given(items, "items", err)))
+        return LINNET_ERR_ARGUMENT;
+    if (i >= s->graph->input_count || s->graph->value[s->graph->input[i]].kind == LN_VALUE_TENSOR || s->placed)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "input %zu is not a sequence", i);
+    ln_sequence *q = &s->input_sequence[i];
+    void *list = q->item;
+    size_t want;
+    if (!ln_mul(count + 1, sizeof *q->item, &want) || !ln_hold_room(&s->config, &list, &q->bytes, want, 0))
+        return ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a sequence");
+    q->item = list;
+    q->cap = q->bytes / sizeof *q->item;
+    q->count = count;
+    for (size_t k = 0; k < count; k++)
+        q->item[k] = (ln_item){ .desc = items[k]->desc, .data = items[k]->data };
+    s->input_kind[i] = LN_GIVEN_SEQUENCE;
+    s->input[i] = (ln_desc){ 0, -2, { 0 } };
+    return LINNET_OK;
+}
+
+linnet_status linnet_session_set_absent(linnet_session *s, size_t i, linnet_error *err)
+{
+    if (!ln_given(s, "session", err))
+        return LINNET_ERR_ARGUMENT;
+    if (i >= s->graph->input_count || s->graph->value[s->graph->input[i]].kind != LN_VALUE_OPTIONAL)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "input %zu is not optional", i);
+    s->input_kind[i] = LN_GIVEN_NOTHING;
+    s->input[i] = (ln_desc){ 0, -3, { 0 } };
+    return LINNET_OK;
+}
+
+int64_t linnet_session_output_length(const linnet_session *s, size_t i)
+{
+    if (!s || !s->ran || i >= s->graph->output_count)
+        return -1;
+    const ln_slot v = ln_session_result(s, i);
+    return v.sequence ? (int64_t)v.sequence->count : v.absent ? 0 : -1;
+}
+
+const linnet_tensor *linnet_session_output_item(linnet_session *s, size_t i, size_t k)
+{
+    if (!s || !s->ran || i >= s->graph->output_count)
+        return NULL;
+    const ln_slot v = ln_session_result(s, i);
+    if (!v.sequence || k >= v.sequence->count)
+        return NULL;
+    memset(&s->item, 0, sizeof s->item);
+    s->item.desc = v.sequence->item[k].desc;
+    s->item.data = v.sequence->item[k].data;
+    return ln_desc_bytes(&s->item.desc, &s->item.size) ? &s->item : NULL;
 }
 
 linnet_status linnet_session_set_input_tensor(linnet_session *s, size_t i, const linnet_tensor *t,
@@ -257,9 +292,9 @@ linnet_status linnet_session_set_output(linnet_session *s, size_t i, void *data,
 {
     if (!ln_given(s, "session", err))
         return LINNET_ERR_ARGUMENT;
-    if (i >= s->model->graph->output_count)
+    if (i >= s->graph->output_count)
         return ln_fail(err, LINNET_ERR_ARGUMENT, "there is no output %zu, the model has %zu", i,
-                       s->model->graph->output_count);
+                       s->graph->output_count);
     s->output_to[i] = data;
     s->output_to_size[i] = size;
     return LINNET_OK;
@@ -267,7 +302,7 @@ linnet_status linnet_session_set_output(linnet_session *s, size_t i, void *data,
 
 const linnet_tensor *linnet_session_output(const linnet_session *s, size_t i)
 {
-    return s && s->ran && i < s->model->graph->output_count ? &s->output[i] : NULL;
+    return s && s->ran && i < s->graph->output_count ? &s->output[i] : NULL;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -281,10 +316,10 @@ linnet_status linnet_session_plan(linnet_session *s, linnet_error *err)
 {
     if (!ln_given(s, "session", err))
         return LINNET_ERR_ARGUMENT;
-    for (size_t i = 0; i < s->model->graph->input_count; i++)
-        if (s->input[i].dtype == 0)
+    for (size_t i = 0; i < s->graph->input_count; i++)
+        if (s->input[i].dtype == 0 && s->input_kind[i] == LN_GIVEN_TENSOR)
             return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\" has no shape yet",
-                           s->model->graph->value[s->model->graph->input[i]].name);
+                           s->graph->value[s->graph->input[i]].name);
     return ln_session_plan(s, err);
 }
 
@@ -303,7 +338,8 @@ linnet_status linnet_session_get_info(const linnet_session *s, linnet_session_in
         info.planned = 1;
         info.arena_bytes = p->arena_size + s->work_size;
         for (size_t i = 0; i < p->step_count; i++)
-            info.arena_bytes += p->step[i].dynamic ? p->step[i].dynamic->block_size : 0;
+            for (int32_t k = 0; p->step[i].dynamic && k < p->step[i].node->out_count; k++)
+                info.arena_bytes += p->step[i].dynamic->hold[k].room;
         info.plan_bytes = p->keep.total;
         info.weight_bytes = p->weight_bytes;
         info.flop = p->flop;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define VERIFY_MOST 64 /* inputs or outputs of one model, items of a sequence */
+
 typedef struct verify {
     cli_options o;
     double rtol, atol, quant_steps;
@@ -16,25 +18,85 @@ typedef struct verify {
     size_t passed, failed, skipped;
 } verify;
 
-#define VERIFY_MOST 64 /* inputs or outputs of one model */
+/* A value as it is stored: a tensor, a sequence of them, or nothing. */
+typedef struct verify_value {
+    linnet_tensor *item[VERIFY_MOST];
+    size_t         count;
+    bool           is_sequence;
+} verify_value;
 
-static linnet_tensor *verify_tensor(const char *dir, const char *kind, size_t i, linnet_error *err)
+static void verify_free(verify_value *v)
+{
+    for (size_t i = 0; i < v->count; i++)
+        linnet_tensor_free(v->item[i]);
+    v->count = 0;
+}
+
+/* The next field of a protobuf message that is a message itself: its number, 0 at the end. */
+static uint32_t verify_field(const unsigned char *d, size_t size, size_t *at, const unsigned char **body, size_t *length)
+{
+    while (*at < size) {
+        const unsigned key = d[(*at)++];
+        uint64_t v = 0;
+        for (int shift = 0; *at < size && shift < 63; shift += 7) {
+            v |= (uint64_t)(d[*at] & 127) << shift;
+            if (!(d[(*at)++] & 128))
+                break;
+        }
+        if ((key & 7) == 0)
+            continue; /* a number */
+        if ((key & 7) != 2 || v > size - *at)
+            return 0;
+        *body = d + *at;
+        *length = (size_t)v;
+        *at += (size_t)v;
+        return key >> 3;
+    }
+    return 0;
+}
+
+/* SequenceProto (tensors in field 3) or OptionalProto (a tensor in 3, a sequence in 5). */
+static bool verify_parse(const unsigned char *d, size_t size, bool sequence, verify_value *out, linnet_error *err)
+{
+    const unsigned char *body;
+    size_t at = 0, length;
+    uint32_t field;
+
+    out->is_sequence = sequence;
+    while ((field = verify_field(d, size, &at, &body, &length)) != 0) {
+        if (field == 5 && !sequence)
+            return verify_parse(body, length, true, out, err);
+        if (field == 3 && (out->count == VERIFY_MOST ||
+                           linnet_tensor_load_pb(body, length, &out->item[out->count++], NULL, 0, err)))
+            return false;
+    }
+    return true;
+}
+
+/* direction: "input" or "output"; kind: what the model declares there. */
+static bool verify_load(const char *dir, const char *direction, size_t i, int32_t kind, verify_value *out,
+                        linnet_error *err)
 {
     char path[4096];
     struct stat st;
-    linnet_tensor *t = NULL;
     size_t size;
 
-    snprintf(path, sizeof path, "%s/%s_%zu.pb", dir, kind, i);
+    memset(out, 0, sizeof *out);
+    snprintf(path, sizeof path, "%s/%s_%zu.pb", dir, direction, i);
     if (stat(path, &st) != 0) {
-        snprintf(err->message, sizeof err->message, "%s_%zu.pb is not there", kind, i);
-        return NULL;
+        snprintf(err->message, sizeof err->message, "%s_%zu.pb is not there", direction, i);
+        return false;
     }
-    void *data = cli_read_file(path, &size);
-    if (data && linnet_tensor_load_pb(data, size, &t, NULL, 0, err))
-        t = NULL;
+    unsigned char *data = cli_read_file(path, &size);
+    bool good = data != NULL;
+    if (good && kind == LINNET_KIND_TENSOR) {
+        good = linnet_tensor_load_pb(data, size, &out->item[0], NULL, 0, err) == LINNET_OK;
+        out->count = good;
+    } else if (good) {
+        good = verify_parse(data, size, kind == LINNET_KIND_SEQUENCE, out, err);
+    }
     free(data);
-    return t;
+    return good;
 }
 
 static bool verify_is_integer(int32_t dtype)
@@ -93,35 +155,59 @@ static void verify_compare(const verify *v, size_t i, const linnet_tensor *got, 
                  linnet_tensor_count(want), worst, linnet_tensor_get(got, worst), linnet_tensor_get(want, worst));
 }
 
-/* One test_data_set folder with an open session. True: passed; else `out` says why. */
+static linnet_status verify_set_input(linnet_session *s, size_t i, const verify_value *v, linnet_error *err)
+{
+    if (v->is_sequence)
+        return linnet_session_set_sequence(s, i, (const linnet_tensor *const *)v->item, v->count, err);
+    return v->count ? linnet_session_set_input_tensor(s, i, v->item[0], err) : linnet_session_set_absent(s, i, err);
+}
+
+static void verify_output(const verify *v, linnet_session *s, size_t i, const verify_value *want, char *out, size_t size)
+{
+    const int64_t length = linnet_session_output_length(s, i);
+
+    if (length < 0 && want->count == 1 && !want->is_sequence) {
+        verify_compare(v, i, linnet_session_output(s, i), want->item[0], out, size);
+    } else if (length != (int64_t)want->count) {
+        snprintf(out, size, "output %zu: %lld items, want %zu", i, (long long)length, want->count);
+    } else {
+        for (size_t k = 0; k < want->count && !out[0]; k++)
+            verify_compare(v, i, linnet_session_output_item(s, i, k), want->item[k], out, size);
+    }
+}
+
+/* One test_data_set folder with an open session. Not ok: `out` says why. */
 static linnet_status verify_set(const verify *v, const linnet_model *m, linnet_session *s, const char *dir,
                                 char *out, size_t size)
 {
-    linnet_tensor *in[VERIFY_MOST] = { 0 };
+    static verify_value in[VERIFY_MOST];
     linnet_error err = { 0, "" };
     linnet_status st = LINNET_OK;
     const size_t in_count = linnet_model_input_count(m), out_count = linnet_model_output_count(m);
+    linnet_value_info info;
+    size_t loaded = 0;
 
     out[0] = '\0';
-    for (size_t i = 0; i < in_count && i < VERIFY_MOST && !st; i++) {
-        in[i] = verify_tensor(dir, "input", i, &err);
-        st = in[i] ? linnet_session_set_input_tensor(s, i, in[i], &err) : LINNET_ERR_UNSUPPORTED;
+    for (; loaded < in_count && loaded < VERIFY_MOST && !st; loaded++) {
+        linnet_model_input(m, loaded, &info);
+        st = verify_load(dir, "input", loaded, info.kind, &in[loaded], &err)
+                 ? verify_set_input(s, loaded, &in[loaded], &err) : LINNET_ERR_UNSUPPORTED;
     }
     if (!st)
         st = linnet_session_run(s, &err);
     for (size_t i = 0; i < out_count && !st && !out[0]; i++) {
-        linnet_tensor *want = verify_tensor(dir, "output", i, &err);
-        if (!want) {
+        verify_value want;
+        linnet_model_output(m, i, &info);
+        if (verify_load(dir, "output", i, info.kind, &want, &err))
+            verify_output(v, s, i, &want, out, size);
+        else
             st = LINNET_ERR_UNSUPPORTED;
-            break;
-        }
-        verify_compare(v, i, linnet_session_output(s, i), want, out, size);
-        linnet_tensor_free(want);
+        verify_free(&want);
     }
     if (st)
         snprintf(out, size, "%s", err.message);
-    for (size_t i = 0; i < in_count && i < VERIFY_MOST; i++)
-        linnet_tensor_free(in[i]);
+    for (size_t i = 0; i < loaded; i++)
+        verify_free(&in[i]);
     return st ? st : out[0] ? LINNET_ERR_CHECK : LINNET_OK;
 }
 

@@ -610,7 +610,8 @@ linnet_status ln_graph_clone(const ln_graph *g, ln_arena *arena, ln_graph **out,
         ln_node *n = &c->node[i];
         n->in = ln_arena_copy(arena, n->in, (size_t)LN_MAX(n->in_count, 1) * sizeof *n->in);
         n->out = ln_arena_copy(arena, n->out, (size_t)LN_MAX(n->out_count, 1) * sizeof *n->out);
-        if (!n->in || !n->out)
+        n->capture = ln_arena_copy(arena, n->capture, (size_t)n->capture_count * sizeof *n->capture);
+        if (!n->in || !n->out || !n->capture)
             return graph_full(err);
     }
     *out = c;

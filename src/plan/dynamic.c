@@ -5,15 +5,14 @@
  * to wait. What it needs comes out of blocks that grow and are kept: once the largest
  * shapes have been seen, a run allocates nothing.
  */
-#include "plan.h"
+#include "session.h"
 
 static linnet_status dynamic_full(linnet_error *err)
 {
     return ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a tensor whose shape depends on data");
 }
 
-/* *block has at least `size` bytes; its contents are lost where it grows. */
-static bool dynamic_reserve(const ln_config *c, void **block, size_t *have, size_t size)
+bool ln_hold_room(const ln_config *c, void **block, size_t *have, size_t size, size_t keep)
 {
     if (size <= *have)
         return true;
@@ -23,29 +22,115 @@ static bool dynamic_reserve(const ln_config *c, void **block, size_t *have, size
     void *p = ln_alloc(&c->alloc, want);
     if (!p)
         return false;
+    if (keep)
+        memcpy(p, *block, keep);
     ln_free(&c->alloc, *block, *have);
     *block = p;
     *have = want;
     return true;
 }
 
+/* ---- values that a step makes ---------------------------------------------------------- */
+
+linnet_status ln_hold_tensor(linnet_session *s, ln_holder *h, const ln_desc *d, ln_slot *to, void **data,
+                             linnet_error *err)
+{
+    size_t size;
+
+    if (!ln_desc_bytes(d, &size) || !ln_hold_room(&s->config, &h->block, &h->room, LN_MAX(size, (size_t)LN_ALIGN), 0))
+        return dynamic_full(err);
+    *data = size ? h->block : NULL;
+    *to = (ln_slot){ .desc = *d, .data = *data };
+    return LINNET_OK;
+}
+
+linnet_status ln_hold_push(linnet_session *s, ln_holder *h, const ln_desc *d, void **data, linnet_error *err)
+{
+    ln_sequence *q = &h->sequence;
+    size_t size;
+
+    if (q->count == q->cap) {
+        void *items = q->item;
+        if (!ln_hold_room(&s->config, &items, &q->bytes, LN_MAX(q->bytes * 2, 8 * sizeof *q->item), q->bytes))
+            return dynamic_full(err);
+        q->item = items;
+        q->cap = q->bytes / sizeof *q->item; /* new memory is zeroed */
+    }
+    ln_item *it = &q->item[q->count];
+    if (!ln_desc_bytes(d, &size) || !ln_hold_room(&s->config, &it->data, &it->room, LN_MAX(size, (size_t)1), 0))
+        return dynamic_full(err);
+    it->desc = *d;
+    *data = it->data;
+    q->count++;
+    return LINNET_OK;
+}
+
+linnet_status ln_hold_copy(linnet_session *s, ln_holder *h, const ln_slot *from, ln_slot *to, linnet_error *err)
+{
+    size_t size;
+    void *data;
+
+    if (!to)
+        return LINNET_OK;
+    if (from->absent) {
+        *to = (ln_slot){ .absent = true };
+        return LINNET_OK;
+    }
+    if (from->sequence) {
+        if (from->sequence != &h->sequence) {
+            h->sequence.count = 0;
+            for (size_t i = 0; i < from->sequence->count; i++) {
+                const ln_item *it = &from->sequence->item[i];
+                const linnet_status st = ln_hold_push(s, h, &it->desc, &data, err);
+                if (st)
+                    return st;
+                if (ln_desc_bytes(&it->desc, &size) && size)
+                    memcpy(data, it->data, size);
+            }
+        }
+        *to = (ln_slot){ .sequence = &h->sequence };
+        return LINNET_OK;
+    }
+    const ln_slot source = *from; /* from and to may be one slot */
+    if (source.data && source.data == h->block) {
+        *to = source;
+        return LINNET_OK;
+    }
+    const linnet_status st = ln_hold_tensor(s, h, &source.desc, to, &data, err);
+    if (!st && data && ln_desc_bytes(&source.desc, &size))
+        memcpy(data, source.data, size);
+    return st;
+}
+
+static void hold_free(const ln_config *c, ln_holder *h)
+{
+    for (size_t i = 0; i < h->sequence.cap; i++)
+        ln_free(&c->alloc, h->sequence.item[i].data, h->sequence.item[i].room);
+    ln_free(&c->alloc, h->sequence.item, h->sequence.bytes);
+    ln_free(&c->alloc, h->block, h->room);
+}
+
+void ln_dynamic_free(const ln_config *c, ln_step *step)
+{
+    const ln_dynamic *d = step->dynamic;
+
+    for (int32_t i = 0; i < step->node->in_count + step->node->out_count; i++)
+        hold_free(c, &d->hold[i]);
+    for (size_t i = 0; i < d->body_count; i++)
+        ln_session_end(d->body[i].session);
+}
+
+/* ---- ordinary operators -------------------------------------------------------------------- */
+
 static linnet_status dynamic_outputs(linnet_session *s, const ln_node *n, ln_dynamic *d, linnet_error *err)
 {
-    size_t total = 0, at = 0, size;
-
-    for (int32_t i = 0; i < n->out_count; i++)
-        if (d->out[i] && (!ln_desc_bytes(&d->out_desc[i], &size) || !ln_align_up(size, LN_ALIGN, &size) ||
-                          !ln_add(total, size, &total)))
-            return dynamic_full(err);
-    if (!dynamic_reserve(&s->config, &d->block, &d->block_size, LN_MAX(total, (size_t)LN_ALIGN)))
-        return dynamic_full(err);
     for (int32_t i = 0; i < n->out_count; i++) {
         d->out_ptr[i] = NULL;
-        if (!d->out[i] || !ln_desc_bytes(&d->out_desc[i], &size))
+        if (!d->out[i])
             continue;
-        d->out[i]->desc = d->out_desc[i];
-        d->out[i]->data = d->out_ptr[i] = size ? (char *)d->block + at : NULL;
-        at += (size + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
+        const linnet_status st = ln_hold_tensor(s, &d->hold[i], &d->out_desc[i], d->out[i], &d->out_ptr[i], err);
+        if (st)
+            return st;
     }
     return LINNET_OK;
 }
@@ -102,6 +187,15 @@ linnet_status ln_dynamic_run(linnet_session *s, ln_step *step, linnet_error *err
     ln_arena work;
     size_t short_of, size;
 
+    if (d->control)
+        return d->control(s, step, err);
+    for (int32_t i = 0; i < n->in_count; i++)
+        if (d->in[i] && (d->in[i]->sequence || d->in[i]->absent)) {
+            if ((n->op->flags & LN_OP_VIEW) && n->in_count == 1) /* Identity of what is no tensor */
+                return ln_hold_copy(s, &d->hold[0], d->in[0], d->out[0], err);
+            return ln_fail(err, LINNET_ERR_SHAPE, "layer \"%s\": %s takes no sequence and no empty optional", n->name,
+                           n->op->name);
+        }
     for (int32_t i = 0; i < n->in_count; i++) {
         memset(&d->in_desc[i], 0, sizeof d->in_desc[i]);
         d->in_ptr[i] = NULL;
@@ -126,7 +220,7 @@ linnet_status ln_dynamic_run(linnet_session *s, ln_step *step, linnet_error *err
         st = dynamic_try(s, step, &work, &short_of, err);
         if (!short_of)
             return st;
-        if (!dynamic_reserve(&s->config, &s->work, &s->work_size, short_of))
+        if (!ln_hold_room(&s->config, &s->work, &s->work_size, short_of, 0))
             return dynamic_full(err);
     }
 }

@@ -285,6 +285,80 @@ static linnet_status plan_slot(plan_work *w, int32_t value, ln_slot **out)
     return LINNET_OK;
 }
 
+/* Constants that die with the planning are copied where a step needs them. */
+static linnet_status plan_keep_constant(plan_work *w, ln_value *v)
+{
+    if (!v->brief || !v->size)
+        return LINNET_OK;
+    void *copy = ln_arena_block(w->pl.keep, v->size);
+    if (!copy)
+        return plan_full(w->err);
+    memcpy(copy, v->data, v->size);
+    v->data = copy;
+    v->brief = false;
+    return LINNET_OK;
+}
+
+/* A copy of subgraph `sub`; values from outside become constants or further inputs. */
+static linnet_status plan_body(plan_work *w, const ln_node *n, const ln_graph *sub, int32_t *capture, ln_body *out)
+{
+    size_t cap = sub->input_count;
+    linnet_status st = ln_graph_clone(sub, w->pl.keep, &out->graph, w->err);
+
+    if (st)
+        return st;
+    ln_graph *g = out->graph;
+    out->formal = (int32_t)g->input_count;
+    out->captured = ln_arena_alloc(w->pl.keep, (size_t)n->capture_count + 1, sizeof *out->captured);
+    g->input = ln_arena_copy(w->pl.keep, sub->input, sub->input_count * sizeof *sub->input);
+    if (!out->captured || !g->input)
+        return plan_full(w->err);
+    for (size_t i = 0; i < g->value_count; i++) {
+        ln_value *v = &g->value[i];
+        if (v->outer == LN_NONE)
+            continue;
+        const int32_t outer = n->capture[(*capture)++];
+        ln_value *from = &w->g->value[outer];
+        v->outer = LN_NONE;
+        if (from->constant) {
+            if ((st = plan_keep_constant(w, from)) != LINNET_OK)
+                return st;
+            v->constant = true;
+            v->desc = from->desc;
+            v->data = from->data;
+            v->size = from->size;
+            v->id = from->id;
+            continue;
+        }
+        int32_t *input = ln_grow(w->pl.keep, (void **)&g->input, &g->input_count, &cap, sizeof *input);
+        if (!input)
+            return plan_full(w->err);
+        *input = (int32_t)i;
+        v->input = true;
+        v->kind = from->kind;
+        if ((st = plan_slot(w, outer, &out->captured[g->input_count - 1 - (size_t)out->formal])) != LINNET_OK)
+            return st;
+    }
+    return LINNET_OK;
+}
+
+static linnet_status plan_bodies(plan_work *w, const ln_node *n, ln_dynamic *d)
+{
+    int32_t capture = 0;
+
+    d->body = ln_arena_alloc(w->pl.keep, n->attr_count + 1, sizeof *d->body);
+    if (!d->body)
+        return plan_full(w->err);
+    for (size_t i = 0; i < n->attr_count; i++) {
+        if (n->attr[i].type != LN_ATTR_GRAPH)
+            continue;
+        const linnet_status st = plan_body(w, n, n->attr[i].u.graph, &capture, &d->body[d->body_count++]);
+        if (st)
+            return st;
+    }
+    return LINNET_OK;
+}
+
 static linnet_status plan_dynamic(plan_work *w, ln_step *s)
 {
     const ln_node *n = s->node;
@@ -297,6 +371,8 @@ static linnet_status plan_dynamic(plan_work *w, ln_step *s)
                        "layer \"%s\": the shape of %s depends on data, which a placed session cannot hold",
                        n->name, n->op->name);
     if (!d || !(d->in = ln_arena_alloc(keep, in + out, sizeof *d->in)) ||
+        !(d->hold = ln_arena_alloc(keep, in + out, sizeof *d->hold)) ||
+        !(d->carry = ln_arena_alloc(keep, in, sizeof *d->carry)) ||
         !(d->id = ln_arena_alloc(keep, in, sizeof *d->id)) ||
         !(d->in_desc = ln_arena_alloc(keep, in + out, sizeof *d->in_desc)) ||
         !(d->in_ptr = ln_arena_alloc(keep, in, sizeof *d->in_ptr)) ||
@@ -316,9 +392,14 @@ static linnet_status plan_dynamic(plan_work *w, ln_step *s)
         if (st)
             return st;
     }
+    if (n->op->flags & LN_OP_CONTROL) {
+        d->control = ln_control_find(n->op->name);
+        if (!d->control)
+            return ln_fail(w->err, LINNET_ERR_UNSUPPORTED, "layer \"%s\": %s cannot run", n->name, n->op->name);
+    }
     s->dynamic = d;
     w->plan->dynamic_count++;
-    return LINNET_OK;
+    return plan_bodies(w, n, d);
 }
 
 static linnet_status plan_steps(plan_work *w)
@@ -357,20 +438,6 @@ static linnet_status plan_steps(plan_work *w)
 }
 
 /* ---- the arena and the pointers -------------------------------------------------------------- */
-
-/* Constants that die with the planning are copied where a step needs them. */
-static linnet_status plan_keep_constant(plan_work *w, ln_value *v)
-{
-    if (!v->brief || !v->size)
-        return LINNET_OK;
-    void *copy = ln_arena_block(w->pl.keep, v->size);
-    if (!copy)
-        return plan_full(w->err);
-    memcpy(copy, v->data, v->size);
-    v->data = copy;
-    v->brief = false;
-    return LINNET_OK;
-}
 
 static linnet_status plan_patch(plan_work *w, const void **where, int32_t input)
 {
@@ -527,7 +594,10 @@ static linnet_status plan_check_inputs(const plan_work *w, const ln_desc *input)
     for (size_t i = 0; i < g->input_count; i++) {
         ln_value *v = &g->value[g->input[i]];
         size_t count;
-        bool fits = v->desc.rank == -1 || v->desc.rank == input[i].rank;
+        if (v->kind != LN_VALUE_TENSOR)
+            continue; /* what it is shows while running */
+        bool fits = v->desc.dtype == 0 || v->desc.dtype == input[i].dtype;
+        fits = fits && (v->desc.rank == -1 || v->desc.rank == input[i].rank);
         for (int32_t d = 0; fits && d < v->desc.rank; d++)
             fits = v->desc.dim[d] == LN_UNKNOWN || v->desc.dim[d] == input[i].dim[d];
         if (!fits || !ln_desc_count(&input[i], &count) || count > w->plan->config.limits.elements)
@@ -561,13 +631,13 @@ static linnet_status plan_rewrite(plan_work *w)
     return ln_pass_clean(&pass);
 }
 
-static linnet_status plan_build(plan_work *w, const ln_desc *input)
+static linnet_status plan_build(plan_work *w, const ln_graph *graph, const ln_desc *input)
 {
     ln_plan *p = w->plan;
     int32_t *copy_block;
     linnet_status st;
 
-    if ((st = ln_graph_clone(w->pl.model->graph, w->pl.brief, &w->g, w->err)) != LINNET_OK)
+    if ((st = ln_graph_clone(graph, w->pl.brief, &w->g, w->err)) != LINNET_OK)
         return st;
     w->pl.g = w->g;
     if ((st = plan_check_inputs(w, input)) != LINNET_OK || (st = plan_rewrite(w)) != LINNET_OK ||
@@ -582,10 +652,15 @@ static linnet_status plan_build(plan_work *w, const ln_desc *input)
     if ((st = plan_steps(w)) != LINNET_OK || (st = plan_results(w, &copy_block)) != LINNET_OK ||
         (st = plan_readers(w)) != LINNET_OK)
         return st;
+    p->input_slot = ln_arena_alloc(w->pl.keep, p->input_count + 1, sizeof *p->input_slot);
+    if (!p->input_slot)
+        return plan_full(w->err);
+    for (size_t i = 0; i < p->input_count; i++)
+        p->input_slot[i] = w->value[w->g->input[i]].slot;
     return plan_arena(w, copy_block);
 }
 
-linnet_status ln_plan_create(linnet_model *m, const ln_config *config, const ln_desc *input,
+linnet_status ln_plan_create(linnet_model *m, const ln_graph *graph, const ln_config *config, const ln_desc *input,
                              void *memory, size_t size, size_t *need, ln_plan **out, linnet_error *err)
 {
     plan_work w = { .err = err };
@@ -611,7 +686,7 @@ linnet_status ln_plan_create(linnet_model *m, const ln_config *config, const ln_
     w.pl = (ln_planner){ .model = m, .plan = p, .keep = &p->keep, .brief = &brief,
                          .placed = memory || need };
 
-    const linnet_status st = plan_build(&w, input);
+    const linnet_status st = plan_build(&w, graph, input);
     if (!st && need) {
         const size_t kept = (p->keep.total + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
         *need = kept + LN_MAX(brief.total, p->arena_size);
@@ -631,7 +706,7 @@ void ln_plan_free(ln_plan *p)
         return;
     for (size_t i = 0; i < p->step_count; i++)
         if (p->step[i].dynamic)
-            ln_free(&p->config.alloc, p->step[i].dynamic->block, p->step[i].dynamic->block_size);
+            ln_dynamic_free(&p->config, &p->step[i]);
     ln_free(&p->config.alloc, p->arena, p->arena_size);
     ln_arena keep = p->keep; /* the plan itself lies in it */
     ln_arena_free(&keep);

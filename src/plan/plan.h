@@ -66,13 +66,31 @@ typedef struct ln_config {
     bool             exact, profile;
 } ln_config;
 
-/* A tensor while running. */
+/* A sequence while running: tensors in memory that grows and is kept. */
+typedef struct ln_item {
+    ln_desc desc;
+    void   *data;
+    size_t  room; /* bytes that belong to the item; 0: data is borrowed */
+} ln_item;
+typedef struct ln_sequence {
+    ln_item *item;
+    size_t   count, cap, bytes; /* bytes: of the list, as allocated */
+} ln_sequence;
+
+/* A value while running: a tensor, a sequence, or nothing (an optional without a value). */
 typedef struct ln_slot {
     ln_desc     desc;
     const void *data;
-    bool        absent; /* an optional without a value */
-    struct ln_sequence *sequence; /* of a sequence: its tensors */
+    bool        absent;
+    const ln_sequence *sequence;
 } ln_slot;
+
+/* Memory of a value that a dynamic step makes: it grows, and is kept from run to run. */
+typedef struct ln_holder {
+    void       *block;
+    size_t      room;
+    ln_sequence sequence;
+} ln_holder;
 
 typedef struct ln_step {
     const ln_node *node;    /* of the planner's copy: in plan memory */
@@ -119,10 +137,10 @@ typedef struct ln_plan {
 } ln_plan;
 
 /*
- * Plan `m` for inputs of these shapes. On the heap: memory NULL. Placed: everything in
+ * Plan `graph` (the model's, or a body) for inputs of these shapes. On the heap: memory NULL. Placed: everything in
  * memory[0 .. size). *need (NULL: not wanted) is the number of bytes that placing takes.
  */
-linnet_status ln_plan_create(linnet_model *m, const ln_config *config, const ln_desc *input,
+linnet_status ln_plan_create(linnet_model *m, const ln_graph *graph, const ln_config *config, const ln_desc *input,
                              void *memory, size_t size, size_t *need, ln_plan **out, linnet_error *err);
 void ln_plan_free(ln_plan *p);
 
@@ -167,31 +185,71 @@ linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, v
 
 /* ---- dynamic steps --------------------------------------------------------------------------- */
 
+/* A subgraph of a control-flow step: what it takes from outside comes as further inputs. */
+typedef struct ln_body {
+    ln_graph       *graph;    /* a copy of the model's */
+    int32_t         formal;   /* inputs as declared; captured ones follow */
+    ln_slot       **captured;
+    struct linnet_session *session; /* made at its first run */
+} ln_body;
+
+struct linnet_session;
+struct ln_step;
+typedef linnet_status (*ln_control)(struct linnet_session *s, struct ln_step *step, linnet_error *err);
+
 /* What a step keeps whose shapes are known only while running. */
 typedef struct ln_dynamic {
     ln_slot **in, **out;     /* NULL where absent */
-    void     *block;         /* grows, never shrinks: the outputs */
-    size_t    block_size;
+    ln_holder *hold;         /* per output, then per input (values carried by loops) */
+    ln_slot  *carry;         /* per input */
     uint64_t *id;            /* per input: of a constant, else 0 */
     ln_desc  *in_desc, *out_desc;
     const void **in_ptr;
     void    **out_ptr;
+    ln_body  *body;
+    size_t    body_count;
+    ln_control control;      /* not NULL: the executor's own operators */
 } ln_dynamic;
 
-struct linnet_session;
 linnet_status ln_dynamic_run(struct linnet_session *s, ln_step *step, linnet_error *err);
+void          ln_dynamic_free(const ln_config *c, ln_step *step);
+
+/* *block has at least `size` bytes; its first `keep` bytes survive growing. */
+bool ln_hold_room(const ln_config *c, void **block, size_t *have, size_t size, size_t keep);
+
+/* Memory for a tensor of that shape in the holder of output i; slot and *data are set. */
+linnet_status ln_hold_tensor(struct linnet_session *s, ln_holder *h, const ln_desc *d, ln_slot *to, void **data,
+                             linnet_error *err);
+/* A copy of any value. `to` may be NULL: nobody wants it. */
+linnet_status ln_hold_copy(struct linnet_session *s, ln_holder *h, const ln_slot *from, ln_slot *to,
+                           linnet_error *err);
+/* One more item at the end of a holder's sequence: memory for it in *data. */
+linnet_status ln_hold_push(struct linnet_session *s, ln_holder *h, const ln_desc *d, void **data, linnet_error *err);
+
+/* The executor's own operators (control.c, sequence.c), or NULL. */
+ln_control ln_control_find(const char *op);
+ln_control ln_sequence_find(const char *op);
+
+/* y[o][0..bytes) = x[o][0..bytes) for o < outer, rows `ldx` and `ldy` bytes apart. */
+void ln_copy_rows(void *y, size_t ldy, const void *x, size_t ldx, size_t outer, size_t bytes);
 
 /* ---- the session object ------------------------------------------------------------------------ */
 
+enum { LN_GIVEN_TENSOR, LN_GIVEN_SEQUENCE, LN_GIVEN_NOTHING };
+
 struct linnet_session {
     linnet_model *model;
+    const ln_graph *graph;     /* the model's, or a body of a control-flow step */
     ln_config     config;
     ln_plan      *plan;        /* NULL: shapes not known yet */
     bool          placed;
+    bool          owns_sequences; /* the lists in input_sequence are ours */
     bool          ran;
     ln_desc      *input;       /* as set; dtype 0: not set */
     const void  **input_data;
-    linnet_tensor *output;
+    ln_sequence  *input_sequence; /* of inputs that are sequences: borrowed tensors */
+    uint8_t      *input_kind;     /* what was given: LN_GIVEN_* */
+    linnet_tensor *output, item; /* item: of a sequence, as last asked for */
     void        **output_to;
     size_t       *output_to_size;
     void         *work;        /* workspace, scratch and state of the dynamic step that runs */

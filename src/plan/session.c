@@ -92,6 +92,56 @@ static linnet_status run_steps(linnet_session *s, linnet_error *err)
     return LINNET_OK;
 }
 
+/* ---- life ---------------------------------------------------------------------------------- */
+
+linnet_session *ln_session_new(linnet_model *m, const ln_graph *graph, const ln_config *config, ln_arena *arena)
+{
+    const size_t in = graph->input_count + 1, out = graph->output_count + 1;
+    linnet_session *s = ln_arena_alloc(arena, 1, sizeof *s);
+
+    if (!s || !(s->input = ln_arena_alloc(arena, in, sizeof *s->input)) ||
+        !(s->input_data = ln_arena_alloc(arena, in, sizeof *s->input_data)) ||
+        !(s->input_sequence = ln_arena_alloc(arena, in, sizeof *s->input_sequence)) ||
+        !(s->input_kind = ln_arena_alloc(arena, in, sizeof *s->input_kind)) ||
+        !(s->output = ln_arena_alloc(arena, out, sizeof *s->output)) ||
+        !(s->output_to = ln_arena_alloc(arena, out, sizeof *s->output_to)) ||
+        !(s->output_to_size = ln_arena_alloc(arena, out, sizeof *s->output_to_size)))
+        return NULL;
+    s->model = m;
+    s->graph = graph;
+    s->config = *config;
+    return s;
+}
+
+linnet_session *ln_session_of_body(linnet_session *outer, const ln_graph *graph)
+{
+    ln_arena arena;
+
+    ln_arena_init(&arena, &outer->config.alloc, SIZE_MAX);
+    linnet_session *s = ln_session_new(outer->model, graph, &outer->config, &arena);
+    if (s)
+        s->arena = arena;
+    else
+        ln_arena_free(&arena);
+    return s;
+}
+
+void ln_session_end(linnet_session *s)
+{
+    if (!s)
+        return;
+    ln_plan_free(s->plan);
+    if (!s->placed) {
+        const linnet_allocator alloc = s->config.alloc;
+        ln_arena arena = s->arena; /* the session itself lies in it */
+        for (size_t i = 0; i < s->graph->input_count; i++)
+            if (s->owns_sequences)
+                ln_free(&alloc, s->input_sequence[i].item, s->input_sequence[i].bytes);
+        ln_free(&alloc, s->work, s->work_size);
+        ln_arena_free(&arena);
+    }
+}
+
 /* ---- planning ------------------------------------------------------------------------- */
 
 bool ln_session_shapes_fit(const linnet_session *s)
@@ -110,7 +160,7 @@ linnet_status ln_session_plan(linnet_session *s, linnet_error *err)
         return LINNET_OK;
     if (s->placed)
         return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
-    const linnet_status st = ln_plan_create(s->model, &s->config, s->input, NULL, 0, NULL, &plan, err);
+    const linnet_status st = ln_plan_create(s->model, s->graph, &s->config, s->input, NULL, 0, NULL, &plan, err);
     if (st)
         return st;
     ln_plan_free(s->plan);
@@ -160,20 +210,42 @@ static linnet_status run_results(linnet_session *s, linnet_error *err)
     return LINNET_OK;
 }
 
+/* What dynamic steps see of inputs that are no plain tensors. */
+static void run_inputs(linnet_session *s)
+{
+    for (size_t i = 0; i < s->plan->input_count; i++) {
+        ln_slot *slot = s->plan->input_slot[i];
+        if (!slot || s->graph->value[s->graph->input[i]].kind == LN_VALUE_TENSOR)
+            continue;
+        *slot = (ln_slot){ .desc = s->input[i], .data = s->input_data[i],
+                           .absent = s->input_kind[i] == LN_GIVEN_NOTHING,
+                           .sequence = s->input_kind[i] == LN_GIVEN_SEQUENCE ? &s->input_sequence[i] : NULL };
+    }
+}
+
+ln_slot ln_session_result(const linnet_session *s, size_t i)
+{
+    const ln_result *r = &s->plan->result[i];
+    const ln_slot tensor = { .desc = s->output[i].desc, .data = s->output[i].data };
+
+    return r->slot ? *r->slot : tensor;
+}
+
 linnet_status ln_session_run(linnet_session *s, linnet_error *err)
 {
-    const ln_graph *g = s->model->graph;
+    const ln_graph *g = s->graph;
     linnet_status st;
 
     for (size_t i = 0; i < g->input_count; i++)
-        if (s->input[i].dtype == 0 || !s->input_data[i])
-            if (s->input[i].dtype == 0 || ln_count(&s->input[i]) > 0)
+        if (s->input_kind[i] == LN_GIVEN_TENSOR)
+            if (s->input[i].dtype == 0 || (!s->input_data[i] && ln_count(&s->input[i]) > 0))
                 return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\" has not been set",
                                g->value[g->input[i]].name);
     if ((st = ln_session_plan(s, err)) != LINNET_OK)
         return st;
     for (size_t i = 0; i < s->plan->patch_count; i++)
         *s->plan->patch[i].where = s->input_data[s->plan->patch[i].input];
+    run_inputs(s);
     if ((st = run_steps(s, err)) != LINNET_OK || (st = run_results(s, err)) != LINNET_OK)
         return st;
     s->ran = true;
