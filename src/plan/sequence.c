@@ -184,11 +184,12 @@ static linnet_status sequence_split(linnet_session *s, ln_step *step, linnet_err
     const size_t inner = ln_count_range(&in->desc, axis + 1, in->desc.rank) * size;
     const int64_t length = in->desc.dim[axis];
     step->dynamic->hold[0].sequence.count = 0;
-    for (int64_t from = 0; from < length; i++) {
+    const bool listed = !lengths->absent && lengths->desc.rank == 1;
+    for (int64_t from = 0; listed ? i < ln_count(&lengths->desc) || from < length : from < length; i++) {
         const int64_t part = split_part(lengths, i, length - from);
         ln_desc d = in->desc;
         void *data;
-        if (part < 1 || part > length - from)
+        if (part < !listed || part > length - from)
             return sequence_bad(step, err, "the lengths do not add up");
         d.dim[axis] = part;
         if (lengths->absent && !keep) {
