@@ -1,0 +1,77 @@
+/*
+ * cum_sum.c - CumSum and CumProd along an axis, from either end, with or without the element itself.
+ */
+#include "op.h"
+
+typedef struct param { int64_t exclusive, reverse; } param;
+
+static linnet_status infer(const ln_infer *q)
+{
+    const ln_desc *in = &q->in[0], *axis = &q->in[1];
+    const uint8_t kind = ln_dtype(in->dtype)->kind;
+    int32_t at;
+
+    if ((kind != LN_KIND_FLOAT && kind != LN_KIND_INT && kind != LN_KIND_UINT) || ln_dtype(in->dtype)->bits % 8)
+        return ln_fail_type(q->err, 0, in->dtype);
+    if (ln_count(axis) != 1 || (axis->dtype != LINNET_I64 && axis->dtype != LINNET_I32))
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "CumSum: the axis is not one integer");
+    if (q->value[1] && !ln_axis(ln_get_i64(axis->dtype, q->value[1], 0), in->rank, &at))
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "CumSum: the axis is outside rank %d", (int)in->rank);
+    q->out[0] = *in;
+    return LINNET_OK;
+}
+
+/* One line of n elements, `step` apart. */
+static void cum_line(const ln_run *r, bool product, size_t from, size_t step, size_t n)
+{
+    const param *p = r->param;
+    const int32_t t = r->in_desc[0].dtype;
+    double sum = product, f;
+    uint64_t total = product, v;
+
+    for (size_t k = 0; k < n; k++) {
+        const size_t at = from + (p->reverse ? n - 1 - k : k) * step;
+        if (t == LINNET_F32 || ln_dtype(t)->kind == LN_KIND_FLOAT) {
+            f = ln_get_f64(t, r->in[0], at);
+            const double next = product ? sum * f : sum + f;
+            ln_set_f64(t, r->out[0], at, p->exclusive ? sum : next);
+            sum = next;
+        } else {
+            v = (uint64_t)ln_get_i64(t, r->in[0], at);
+            const uint64_t next = product ? total * v : total + v;
+            ln_set_i64(t, r->out[0], at, (int64_t)(p->exclusive ? total : next));
+            total = next;
+        }
+    }
+}
+
+static linnet_status cum_run(const ln_run *r, bool product)
+{
+    const ln_desc *in = &r->in_desc[0];
+    int32_t axis;
+
+    if (!ln_axis(ln_get_i64(r->in_desc[1].dtype, r->in[1], 0), in->rank, &axis))
+        return ln_fail(r->err, LINNET_ERR_DATA, "CumSum: the axis is outside rank %d", (int)in->rank);
+    const size_t n = (size_t)in->dim[axis], inner = ln_count_range(in, axis + 1, in->rank), all = ln_count(in);
+    for (size_t line = 0; n && line < all / n; line++)
+        cum_line(r, product, line / inner * n * inner + line % inner, inner, n);
+    return LINNET_OK;
+}
+
+static linnet_status run(const ln_run *r) { return cum_run(r, false); }
+static linnet_status cum_prod_run(const ln_run *r) { return cum_run(r, true); }
+
+static const ln_attr attr[] = {
+    { "exclusive", LN_ATTR_I64, offsetof(param, exclusive), 0, false },
+    { "reverse", LN_ATTR_I64, offsetof(param, reverse), 0, false },
+    { 0 },
+};
+
+const ln_op ln_op_cum_sum = {
+    .name = "CumSum", .attr = attr, .param_size = sizeof(param), .in_min = 2, .in_max = 2, .infer = infer, .run = run,
+};
+
+const ln_op ln_op_cum_prod = {
+    .name = "CumProd", .attr = attr, .param_size = sizeof(param), .in_min = 2, .in_max = 2, .infer = infer,
+    .run = cum_prod_run,
+};
