@@ -689,7 +689,7 @@ linnet_status ln_plan_create(linnet_model *m, const ln_graph *graph, const ln_co
     const linnet_status st = plan_build(&w, graph, input);
     if (!st && need) {
         const size_t kept = (p->keep.total + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
-        *need = kept + LN_MAX(brief.total, p->arena_size);
+        *need = LN_MAX(p->keep.total + brief.total, kept + p->arena_size);
     }
     ln_arena_free(&brief);
     if (st) {
