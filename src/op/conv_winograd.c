@@ -10,6 +10,7 @@
 enum {
     WINO_POINTS = 36,
     WINO_L2_FLOATS = 160 << 10, /* transformed inputs and products of a block: 640 KiB */
+    WINO_WARM = 1 << 17,        /* direct weights of at most these floats stay in cache */
     WINO_TASKS = 8,             /* fewer blocks than this are split along the channels too */
     WINO_LEAST_N = 128          /* channels of such a part: the input is transformed for each */
 };
@@ -18,7 +19,7 @@ enum {
 #define WINO_NS_PRODUCT   0.0190 /* per multiply-add of a product */
 #define WINO_NS_DIRECT    0.0175 /* per multiply-add of a direct convolution */
 #define WINO_NS_TRANSFORM 0.35   /* per point of a channel, in or out */
-#define WINO_NS_WEIGHT    0.050  /* per float of weights that do not stay in L2 */
+#define WINO_NS_WEIGHT    0.240  /* per float of weights that do not stay in a cache from run to run */
 
 static size_t wino_tiles(const ln_conv *c, int32_t axis) { return ln_ceil_div(c->win.out[axis], 4); }
 
@@ -41,7 +42,7 @@ static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
         return false;
     const double tiles = (double)w->n * (double)wino_tiles(c, 1) * (double)wino_tiles(c, 2);
     const double weights = (double)c->cg * (double)c->m;
-    const double cold = weights * 9 > (1 << 17) ? WINO_NS_WEIGHT : 0;
+    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT : 0;
     const double direct = (double)c->pixels * weights * 9 * WINO_NS_DIRECT + cold * 9 * weights;
     const double wino = tiles * WINO_POINTS * (weights * WINO_NS_PRODUCT + (double)(c->cg + c->m) * WINO_NS_TRANSFORM)
                         + cold * WINO_POINTS * weights;
@@ -52,7 +53,9 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr;
     const size_t tiles = c->win.n * wino_tiles(c, 1) * wino_tiles(c, 2), panels = ln_ceil_div(c->m, nr);
-    size_t block = LN_MAX(WINO_L2_FLOATS / (WINO_POINTS * (c->cg + c->m)), mr), floats;
+    /* Where the weights come from far away, fewer and larger blocks fetch them less often. */
+    const size_t least = c->cg * c->m * 9 > WINO_WARM ? 2 * mr : mr;
+    size_t block = LN_MAX(WINO_L2_FLOATS / (WINO_POINTS * (c->cg + c->m)), least), floats;
 
     block = LN_MIN(LN_MIN(block / mr * mr, 4 * mr), tiles);
     c->m_tasks = ln_ceil_div(tiles, block);
