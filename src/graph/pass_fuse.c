@@ -368,6 +368,89 @@ static linnet_status fuse_gate(fuse_work *w, ln_node *n)
     return LINNET_OK;
 }
 
+/* ---- Gelu from its parts: x / 2 * (1 + erf(x / sqrt(2))) --------------------------------------------- */
+
+/* The single number that value v is, if it is a constant of one. */
+static bool gelu_number(const fuse_work *w, int32_t v, float *out)
+{
+    const ln_value *c = fuse_const_f32(w, v);
+
+    if (c && ln_count(&c->desc) == 1)
+        *out = *(const float *)c->data;
+    return c && ln_count(&c->desc) == 1;
+}
+
+/* The node `op` that makes v for one reader. */
+static ln_node *gelu_maker(const fuse_work *w, int32_t v, const char *op)
+{
+    if (v == LN_NONE || w->at[v] == LN_NONE || w->use[v] != 1)
+        return NULL;
+    ln_node *n = &w->node[w->at[v]];
+    return n->op && !n->dynamic && fuse_is(n, op) ? n : NULL;
+}
+
+/* v is 1 + erf(x / sqrt(2)): *x, and the three nodes of it. */
+static bool gelu_erf(const fuse_work *w, int32_t v, int32_t *x, ln_node *made[3])
+{
+    float number = 0;
+
+    if (!(made[0] = gelu_maker(w, v, "Add")) || made[0]->in_count != 2)
+        return false;
+    const int32_t one = gelu_number(w, made[0]->in[0], &number) ? 0 : 1;
+    if (!gelu_number(w, made[0]->in[one], &number) || number != 1.0f ||
+        !(made[1] = gelu_maker(w, made[0]->in[1 - one], "Erf")))
+        return false;
+    if ((made[2] = gelu_maker(w, made[1]->in[0], "Div")) != NULL) {
+        *x = made[2]->in[0];
+        return gelu_number(w, made[2]->in[1], &number) && fabsf(number - 1.41421356f) < 1e-6f;
+    }
+    if (!(made[2] = gelu_maker(w, made[1]->in[0], "Mul")))
+        return false;
+    const int32_t side = gelu_number(w, made[2]->in[0], &number) ? 0 : 1;
+    *x = made[2]->in[1 - side];
+    return gelu_number(w, made[2]->in[side], &number) && fabsf(number - 0.70710678f) < 1e-6f;
+}
+
+/* The product that n ends is x * 1/2 * (1 + erf(...)), its three factors in any order. */
+static linnet_status fuse_gelu(fuse_work *w, ln_node *n)
+{
+    int32_t factor[3], x = LN_NONE, seen = LN_NONE;
+    ln_node *made[3] = { NULL }, *inner = NULL;
+    float number = 0;
+    bool half = false, erf = false;
+
+    if (!fuse_is(n, "Mul") || n->in_count != 2)
+        return LINNET_OK;
+    for (int32_t i = 0; i < 2 && !inner; i++) {
+        inner = gelu_maker(w, n->in[i], "Mul");
+        if (!inner)
+            continue;
+        factor[0] = n->in[1 - i];
+        factor[1] = inner->in[0];
+        factor[2] = inner->in[1];
+    }
+    for (int32_t i = 0; inner && i < 3; i++) {
+        if (gelu_number(w, factor[i], &number))
+            half = number == 0.5f;
+        else if (!erf && gelu_erf(w, factor[i], &x, made))
+            erf = true;
+        else
+            seen = factor[i];
+    }
+    const ln_op *op = ln_op_find("Gelu");
+    if (!half || !erf || seen != x || x == LN_NONE || !op || w->g->value[x].desc.dtype != LINNET_F32)
+        return LINNET_OK;
+    n->op = op;
+    n->param = ln_arena_alloc(w->p->keep, 1, LN_MAX(op->param_size, 1u));
+    if (!n->param)
+        return fuse_full(w->p);
+    n->in[0] = x;
+    n->in_count = 1;
+    made[0]->op = made[1]->op = made[2]->op = inner->op = NULL;
+    w->use[x]--;
+    return LINNET_OK;
+}
+
 /* ---- the pass -------------------------------------------------------------------------------------- */
 
 static linnet_status fuse_node(fuse_work *w, ln_node *n)
@@ -377,6 +460,8 @@ static linnet_status fuse_node(fuse_work *w, ln_node *n)
 
     if (!n->dynamic && n->out_count >= 1 && n->out[0] != LN_NONE) {
         st = fuse_gate(w, n);
+        if (!st)
+            st = fuse_gelu(w, n);
         for (int32_t i = 0; i < n->in_count && i < 2 && !st && !done; i++)
             st = fuse_norm_into(w, n, i, &done);
         for (int32_t i = 0; i < 2 && n->in_count == 2 && !st && !done; i++)
