@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-typedef struct param { float alpha; } param;
+typedef struct param { float alpha; int64_t axis, opset; } param;
 typedef struct state { ln_desc out; int64_t a[LN_MAX_RANK], b[LN_MAX_RANK]; } state;
 enum { QLINEAR_ADD, QLINEAR_MUL, QLINEAR_SIGMOID, QLINEAR_LEAKY_RELU };
 
@@ -153,6 +153,57 @@ static linnet_status qlinear_unary(const ln_run *r, int kind)
 static linnet_status qlinear_sigmoid(const ln_run *r) { return qlinear_unary(r, QLINEAR_SIGMOID); }
 static linnet_status qlinear_leaky_relu(const ln_run *r) { return qlinear_unary(r, QLINEAR_LEAKY_RELU); }
 
+/* ---- Softmax over the last axes: as the operator of opset 13, or of those before ------------------------ */
+
+static linnet_status qlinear_softmax_infer(const ln_infer *q)
+{
+    const param *p = q->param;
+    int32_t axis;
+
+    if (!ln_axis(p->axis, q->in[0].rank, &axis) || (p->opset >= 13 && axis != q->in[0].rank - 1))
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "QLinearSoftmax: axis %lld is not supported", (long long)p->axis);
+    return qlinear_unary_infer(q);
+}
+
+static linnet_status qlinear_softmax_prepare(ln_prepare *q)
+{
+    const param *p = q->param;
+    int32_t axis;
+    const linnet_status st = qlinear_unary_prepare(q);
+
+    if (st || !ln_axis(p->axis, q->in[0].rank, &axis))
+        return st;
+    q->tasks[0] = ln_count(&q->in[0]) ? ln_count_range(&q->in[0], 0, axis) : 0;
+    return ln_mul(ln_count_range(&q->in[0], axis, q->in[0].rank), sizeof(float), &q->scratch) ? LINNET_OK
+                                                                                             : LINNET_ERR_LIMIT;
+}
+
+static linnet_status qlinear_softmax(const ln_run *r)
+{
+    const param *p = r->param;
+    const qlinear_state *s = r->state;
+    const int32_t t = s->at.out.dtype;
+    const qlinear_scale a = qlinear_read(r, 1, t, s->given.zero[0]), c = qlinear_read(r, 3, t, s->given.zero[1]);
+    float *x = r->scratch;
+    int32_t axis;
+
+    if (!ln_axis(p->axis, s->at.out.rank, &axis))
+        return LINNET_ERR_SHAPE;
+    const size_t n = ln_count_range(&s->at.out, axis, s->at.out.rank);
+    for (size_t i = 0; i < n; i++)
+        x[i] = qlinear_get(&a, r->in[0], r->task * n + i);
+    r->kernel->softmax_f32(n, x, x);
+    for (size_t i = 0; i < n; i++)
+        qlinear_put(&c, r->out[0], r->task * n + i, x[i]);
+    return LINNET_OK;
+}
+
+static const ln_attr qlinear_softmax_attr[] = {
+    { "axis", LN_ATTR_I64, offsetof(param, axis), -1, false },
+    { "opset", LN_ATTR_I64, offsetof(param, opset), 13, false },
+    { 0 },
+};
+
 static const ln_attr attr[] = {
     { "alpha", LN_ATTR_F32, offsetof(param, alpha), 0.01, false },
     { 0 },
@@ -169,6 +220,12 @@ const ln_op ln_op_qlinear_add = QLINEAR_BINARY("com.microsoft.QLinearAdd", qline
 const ln_op ln_op_qlinear_mul = QLINEAR_BINARY("com.microsoft.QLinearMul", qlinear_mul);
 const ln_op ln_op_qlinear_sigmoid = QLINEAR_UNARY("com.microsoft.QLinearSigmoid", NULL, qlinear_sigmoid);
 const ln_op ln_op_qlinear_leaky_relu = QLINEAR_UNARY("com.microsoft.QLinearLeakyRelu", attr, qlinear_leaky_relu);
+
+const ln_op ln_op_qlinear_softmax = {
+    .name = "com.microsoft.QLinearSoftmax", .attr = qlinear_softmax_attr, .param_size = sizeof(param),
+    .state_size = sizeof(qlinear_state), .in_min = 4, .in_max = 5, .infer = qlinear_softmax_infer,
+    .prepare = qlinear_softmax_prepare, .run = qlinear_softmax,
+};
 
 #undef QLINEAR_BINARY
 #undef QLINEAR_UNARY
