@@ -1,17 +1,9 @@
 /*
  * expand.c - Expand and Tile: a tensor repeated along its axes.
  *
- * Both read element (i mod input length) of every axis; Expand's lengths are 1 or equal. The
- * longest run of axes at the end that is copied as a whole is one memcpy.
+ * A repeated axis is two: the repetitions, which move nothing in the input, and the axis itself.
  */
-#include "op.h"
-
-typedef struct state {
-    ln_desc in;   /* with as many axes as the output */
-    int64_t stride[LN_MAX_RANK];
-    size_t  size, run, rows, per; /* run: bytes; per: rows of a task */
-    int32_t rank; /* axes before the run */
-} state;
+#include "strided.h"
 
 static linnet_status expand_infer(const ln_infer *q)
 {
@@ -54,49 +46,38 @@ static linnet_status tile_infer(const ln_infer *q)
 
 static linnet_status prepare(ln_prepare *q)
 {
-    state *s = q->state;
-    const ln_desc *out = &q->out[0];
-    const int32_t shift = out->rank - q->in[0].rank;
+    ln_strided *s = q->state;
+    const ln_desc *in = &q->in[0], *out = &q->out[0];
+    const int32_t shift = out->rank - in->rank;
+    const size_t size = ln_dtype(in->dtype)->bits / 8u;
+    int64_t stride[LN_MAX_RANK];
 
-    s->in = *out;
-    for (int32_t i = 0; i < out->rank; i++)
-        s->in.dim[i] = i < shift ? 1 : q->in[0].dim[i - shift];
-    s->size = ln_dtype(out->dtype)->bits / 8u;
-    ln_strides(&s->in, s->stride);
-    s->rank = out->rank;
-    s->run = s->size;
-    while (s->rank > 0 && s->in.dim[s->rank - 1] == out->dim[s->rank - 1])
-        s->run *= (size_t)out->dim[--s->rank];
-    s->rows = ln_count_range(out, 0, s->rank);
-    s->per = LN_MAX((size_t)1, LN_CHUNK * 4 / LN_MAX(s->run, (size_t)1));
-    q->tasks[0] = ln_count(out) ? ln_ceil_div(s->rows, s->per) : 0;
-    q->work = (double)ln_count(out);
+    q->tasks[0] = 0;
+    if (ln_count(out) == 0)
+        return LINNET_OK;
+    ln_strides(in, stride);
+    ln_strided_begin(s, size);
+    for (int32_t d = 0; d < out->rank; d++) {
+        const int64_t own = d < shift ? 1 : in->dim[d - shift];
+        ln_strided_axis(s, (size_t)(out->dim[d] / own), 0);
+        ln_strided_axis(s, (size_t)own, d < shift ? 0 : stride[d - shift] * (int64_t)size);
+    }
+    ln_strided_plan(s, q);
     return LINNET_OK;
 }
 
 static linnet_status run(const ln_run *r)
 {
-    const state *s = r->state;
-    const ln_desc *out = &r->out_desc[0];
-    const size_t begin = r->task * s->per, end = LN_MIN(s->rows, begin + s->per);
-
-    for (size_t row = begin; row < end; row++) {
-        size_t at = row, from = 0;
-        for (int32_t d = s->rank - 1; d >= 0; d--) {
-            from += at % (size_t)out->dim[d] % (size_t)s->in.dim[d] * (size_t)s->stride[d];
-            at /= (size_t)out->dim[d];
-        }
-        memcpy((char *)r->out[0] + row * s->run, (const char *)r->in[0] + from * s->size, s->run);
-    }
+    ln_strided_run(r->state, r->task, r->in[0], r->out[0]);
     return LINNET_OK;
 }
 
 const ln_op ln_op_expand = {
-    .name = "Expand", .state_size = sizeof(state), .in_min = 2, .in_max = 2,
+    .name = "Expand", .state_size = sizeof(ln_strided), .in_min = 2, .in_max = 2,
     .infer = expand_infer, .prepare = prepare, .run = run,
 };
 
 const ln_op ln_op_tile = {
-    .name = "Tile", .state_size = sizeof(state), .in_min = 2, .in_max = 2,
+    .name = "Tile", .state_size = sizeof(ln_strided), .in_min = 2, .in_max = 2,
     .infer = tile_infer, .prepare = prepare, .run = run,
 };

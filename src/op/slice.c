@@ -1,17 +1,11 @@
 /*
  * slice.c - Slice: every step-th element from start to end, along some axes.
  */
-#include "op.h"
+#include "strided.h"
 
 /* Numbers of one axis: first element, step, and how many. */
 typedef struct slice_axis { int64_t from, step, count; } slice_axis;
-typedef struct state {
-    slice_axis axis[LN_MAX_RANK];
-    int64_t    stride[LN_MAX_RANK]; /* bytes of an input step along each axis */
-    size_t     size, run;           /* of an element; bytes copied at once */
-    int32_t    rank;                /* axes before the run */
-    size_t     rows;
-} state;
+typedef struct state { ln_strided copy; int64_t first; } state; /* first: bytes */
 
 static int64_t slice_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
@@ -84,54 +78,33 @@ static linnet_status infer(const ln_infer *q)
 static linnet_status prepare(ln_prepare *q)
 {
     state *s = q->state;
-    const ln_desc *in = &q->in[0], *out = &q->out[0];
-    const linnet_status st = slice_axes(q->in_count, q->in, q->value, s->axis, q->err);
+    const ln_desc *in = &q->in[0];
+    const size_t size = ln_dtype(in->dtype)->bits / 8u;
+    slice_axis axis[LN_MAX_RANK];
+    int64_t stride[LN_MAX_RANK];
+    const linnet_status st = slice_axes(q->in_count, q->in, q->value, axis, q->err);
 
     if (st)
         return st == LN_WAIT ? LINNET_ERR_UNSUPPORTED : st;
-    s->size = ln_dtype(in->dtype)->bits / 8u;
-    ln_strides(in, s->stride);
-    for (int32_t d = 0; d < in->rank; d++)
-        s->stride[d] *= (int64_t)s->size;
-    /* Whole axes at the end, and one contiguous axis before them, are one run of bytes. */
-    s->rank = in->rank;
-    s->run = s->size;
-    while (s->rank > 0 && s->axis[s->rank - 1].step == 1) {
-        const int32_t d = --s->rank;
-        s->run *= (size_t)out->dim[d];
-        if (out->dim[d] != in->dim[d])
-            break;
+    q->tasks[0] = 0;
+    if (ln_count(&q->out[0]) == 0)
+        return LINNET_OK;
+    ln_strides(in, stride);
+    ln_strided_begin(&s->copy, size);
+    for (int32_t d = 0; d < in->rank; d++) {
+        const int64_t bytes = stride[d] * (int64_t)size;
+        s->first += axis[d].from * bytes;
+        ln_strided_axis(&s->copy, (size_t)axis[d].count, axis[d].count > 1 ? axis[d].step * bytes : 0);
     }
-    s->rows = ln_count_range(out, 0, s->rank);
-    const size_t count = ln_count(out);
-    q->tasks[0] = count ? ln_ceil_div(s->rows * s->run, (size_t)LN_CHUNK * 4) : 0;
-    q->tasks[0] = LN_MIN(q->tasks[0], s->rows);
-    q->work = (double)count;
+    ln_strided_plan(&s->copy, q);
     return LINNET_OK;
 }
 
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
-    const ln_desc *out = &r->out_desc[0];
-    const size_t chunk = (size_t)LN_CHUNK * 4;
-    const size_t tasks = LN_MIN(ln_ceil_div(s->rows * s->run, chunk), s->rows);
-    const size_t per = ln_ceil_div(s->rows, tasks);
-    const size_t begin = LN_MIN(s->rows, r->task * per), end = LN_MIN(s->rows, begin + per);
-    int64_t base = 0;
 
-    for (int32_t d = s->rank; d < out->rank; d++)
-        base += s->axis[d].from * s->stride[d];
-    for (size_t row = begin; row < end; row++) {
-        int64_t from = base;
-        size_t at = row;
-        for (int32_t d = s->rank - 1; d >= 0; d--) {
-            const int64_t i = (int64_t)(at % (size_t)out->dim[d]);
-            at /= (size_t)out->dim[d];
-            from += (s->axis[d].from + i * s->axis[d].step) * s->stride[d];
-        }
-        memcpy((char *)r->out[0] + row * s->run, (const char *)r->in[0] + from, s->run);
-    }
+    ln_strided_run(&s->copy, r->task, (const char *)r->in[0] + s->first, r->out[0]);
     return LINNET_OK;
 }
 
