@@ -3,10 +3,9 @@
  *
  * Seen as rows: all axes before `axis` count the rows, the rest is one run of bytes per input.
  */
-#include "op.h"
+#include "strided.h"
 
 typedef struct param { int64_t axis; } param;
-typedef struct state { size_t rows, row; const size_t *width; } state; /* bytes */
 
 static linnet_status infer(const ln_infer *q)
 {
@@ -34,35 +33,30 @@ static linnet_status infer(const ln_infer *q)
 static linnet_status prepare(ln_prepare *q)
 {
     const param *p = q->param;
-    state *s = q->state;
     const size_t size = ln_dtype(q->out[0].dtype)->bits / 8u;
-    size_t *width = ln_plan_alloc(q, (size_t)q->in_count, sizeof *width);
     int32_t axis;
 
-    if (!width || !ln_axis(p->axis, q->out[0].rank, &axis))
-        return LINNET_ERR_MEMORY;
-    s->rows = ln_count_range(&q->out[0], 0, axis);
-    for (int32_t i = 0; i < q->in_count; i++) {
-        width[i] = ln_count_range(&q->in[i], axis, q->in[i].rank) * size;
-        s->row += width[i];
-    }
-    s->width = width;
-    q->tasks[0] = ln_count(&q->out[0]) ? (size_t)q->in_count : 0;
-    q->work = (double)ln_count(&q->out[0]);
+    if (!ln_axis(p->axis, q->out[0].rank, &axis))
+        return LINNET_ERR_SHAPE;
+    ln_slab *slab = ln_slabs_begin(q->state, q, ln_count_range(&q->out[0], 0, axis), (size_t)q->in_count);
+    if (!slab)
+        return ln_fail(q->err, LINNET_ERR_MEMORY, "Concat: out of memory");
+    for (int32_t i = 0; i < q->in_count; i++)
+        slab[i].width = ln_count_range(&q->in[i], axis, q->in[i].rank) * size;
+    ln_slabs_plan(q->state, q);
     return LINNET_OK;
 }
 
 static linnet_status run(const ln_run *r)
 {
-    const state *s = r->state;
-    const size_t width = s->width[r->task];
-    const char *x = r->in[r->task];
-    char *y = r->out[0];
+    const ln_slabs *s = r->state;
+    size_t row, rows, from, bytes;
 
-    for (size_t i = 0; i < r->task; i++)
-        y += s->width[i];
-    for (size_t row = 0; x && row < s->rows; row++)
-        memcpy(y + row * s->row, x + row * width, width);
+    for (size_t i = 0; i < s->count; i++)
+        if (ln_slabs_part(s, i, r->task, &row, &rows, &from, &bytes) && bytes)
+            ln_copy_runs(rows, bytes, (const char *)r->in[i] + row * s->slab[i].width + from,
+                         (int64_t)s->slab[i].width, (char *)r->out[0] + row * s->row + s->slab[i].at + from,
+                         (int64_t)s->row);
     return LINNET_OK;
 }
 
@@ -85,6 +79,6 @@ static const ln_attr attr[] = {
 };
 
 const ln_op ln_op_concat = {
-    .name = "Concat", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state),
+    .name = "Concat", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_slabs),
     .in_min = 1, .in_max = 255, .infer = infer, .prepare = prepare, .run = run, .permute = permute,
 };

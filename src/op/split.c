@@ -1,10 +1,9 @@
 /*
  * split.c - Split: one tensor into several along an axis.
  */
-#include "op.h"
+#include "strided.h"
 
 typedef struct param { int64_t axis, num_outputs; } param;
-typedef struct state { size_t rows, row; const size_t *width, *from; } state; /* bytes */
 
 static linnet_status infer(const ln_infer *q)
 {
@@ -44,35 +43,29 @@ static linnet_status infer(const ln_infer *q)
 static linnet_status prepare(ln_prepare *q)
 {
     const param *p = q->param;
-    state *s = q->state;
     const size_t size = ln_dtype(q->in[0].dtype)->bits / 8u;
-    size_t *width = ln_plan_alloc(q, 2 * (size_t)q->out_count, sizeof *width), *from = width + q->out_count;
     int32_t axis;
 
-    if (!width || !ln_axis(p->axis, q->in[0].rank, &axis))
-        return LINNET_ERR_MEMORY;
-    s->rows = ln_count_range(&q->in[0], 0, axis);
-    for (int32_t i = 0; i < q->out_count; i++) {
-        width[i] = ln_count_range(&q->out[i], axis, q->out[i].rank) * size;
-        from[i] = s->row;
-        s->row += width[i];
-    }
-    s->width = width;
-    s->from = from;
-    q->tasks[0] = ln_count(&q->in[0]) ? (size_t)q->out_count : 0;
-    q->work = (double)ln_count(&q->in[0]);
+    if (!ln_axis(p->axis, q->in[0].rank, &axis))
+        return LINNET_ERR_SHAPE;
+    ln_slab *slab = ln_slabs_begin(q->state, q, ln_count_range(&q->in[0], 0, axis), (size_t)q->out_count);
+    if (!slab)
+        return ln_fail(q->err, LINNET_ERR_MEMORY, "Split: out of memory");
+    for (int32_t i = 0; i < q->out_count; i++)
+        slab[i].width = ln_count_range(&q->out[i], axis, q->out[i].rank) * size;
+    ln_slabs_plan(q->state, q);
     return LINNET_OK;
 }
 
 static linnet_status run(const ln_run *r)
 {
-    const state *s = r->state;
-    const size_t width = s->width[r->task];
-    const char *x = (const char *)r->in[0] + s->from[r->task];
-    char *y = r->out[r->task];
+    const ln_slabs *s = r->state;
+    size_t row, rows, from, bytes;
 
-    for (size_t row = 0; y && row < s->rows; row++)
-        memcpy(y + row * width, x + row * s->row, width);
+    for (size_t i = 0; i < s->count; i++)
+        if (r->out[i] && ln_slabs_part(s, i, r->task, &row, &rows, &from, &bytes) && bytes)
+            ln_copy_runs(rows, bytes, (const char *)r->in[0] + row * s->row + s->slab[i].at + from, (int64_t)s->row,
+                         (char *)r->out[i] + row * s->slab[i].width + from, (int64_t)s->slab[i].width);
     return LINNET_OK;
 }
 
@@ -94,7 +87,7 @@ static const ln_attr attr[] = {
 };
 
 const ln_op ln_op_split = {
-    .name = "Split", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state),
+    .name = "Split", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_slabs),
     .in_min = 1, .in_max = 2, .out_min = 1, .out_max = 255,
     .infer = infer, .prepare = prepare, .run = run, .permute = permute,
 };

@@ -20,6 +20,33 @@ void ln_fill(void *y, const void *x, size_t n, size_t run)
     }
 }
 
+#define STRIDED_COPY(bytes) \
+    for (size_t i = 0; i < n; i++) memcpy(to + (int64_t)i * step_y, from + (int64_t)i * step_x, bytes)
+
+void ln_copy_runs(size_t n, size_t run, const void *x, int64_t step_x, void *y, int64_t step_y)
+{
+    const char *restrict from = x;
+    char *restrict to = y;
+
+    if (step_x == (int64_t)run && step_y == (int64_t)run) {
+        memcpy(to, from, n * run);
+        return;
+    }
+    switch (run) { /* sizes that a compiler makes plain loads and stores of */
+    case 1:  STRIDED_COPY(1); break;
+    case 2:  STRIDED_COPY(2); break;
+    case 4:  STRIDED_COPY(4); break;
+    case 8:  STRIDED_COPY(8); break;
+    case 12: STRIDED_COPY(12); break;
+    case 16: STRIDED_COPY(16); break;
+    case 32: STRIDED_COPY(32); break;
+    case 64: STRIDED_COPY(64); break;
+    default: STRIDED_COPY(run); break;
+    }
+}
+
+#undef STRIDED_COPY
+
 void ln_strided_begin(ln_strided *s, size_t element)
 {
     memset(s, 0, sizeof *s);
@@ -67,28 +94,6 @@ void ln_strided_plan(ln_strided *s, ln_prepare *q)
     q->tasks[0] = s->pieces > 1 ? s->runs * s->pieces : ln_ceil_div(s->runs, s->per);
 }
 
-/* n runs that begin `step` bytes apart, one behind the other. */
-static void strided_row(char *restrict y, const char *restrict x, size_t n, int64_t step, size_t run)
-{
-#define STRIDED_COPY(bytes) for (size_t i = 0; i < n; i++) memcpy(y + i * (bytes), x + (int64_t)i * step, bytes)
-    if (step == 0) {
-        ln_fill(y, x, n, run);
-        return;
-    }
-    switch (run) {
-    case 1:  STRIDED_COPY(1); break;
-    case 2:  STRIDED_COPY(2); break;
-    case 4:  STRIDED_COPY(4); break;
-    case 8:  STRIDED_COPY(8); break;
-    case 12: STRIDED_COPY(12); break;
-    case 16: STRIDED_COPY(16); break;
-    case 32: STRIDED_COPY(32); break;
-    case 64: STRIDED_COPY(64); break;
-    default: STRIDED_COPY(run); break;
-    }
-#undef STRIDED_COPY
-}
-
 /* Index of run `at` along each axis, and its place in the input. */
 static int64_t strided_place(const ln_strided *s, size_t at, size_t index[LN_STRIDED_AXES + 1])
 {
@@ -117,7 +122,10 @@ void ln_strided_run(const ln_strided *s, size_t task, const void *x, void *y)
     int64_t from = strided_place(s, at, index);
     for (char *to = (char *)y + at * s->run; left > 0;) {
         const size_t n = LN_MIN(left, s->count[last] - index[last]);
-        strided_row(to, (const char *)x + from, n, s->step[last], s->run);
+        if (s->step[last] == 0)
+            ln_fill(to, (const char *)x + from, n, s->run);
+        else
+            ln_copy_runs(n, s->run, (const char *)x + from, s->step[last], to, (int64_t)s->run);
         to += n * s->run;
         left -= n;
         from -= (int64_t)index[last] * s->step[last]; /* back to the row's start, then on to the next row */
@@ -130,4 +138,56 @@ void ln_strided_run(const ln_strided *s, size_t task, const void *x, void *y)
             index[d] = 0;
         }
     }
+}
+
+/* ---- slabs --------------------------------------------------------------------------------- */
+
+ln_slab *ln_slabs_begin(ln_slabs *s, ln_prepare *q, size_t rows, size_t count)
+{
+    *s = (ln_slabs){ rows, 0, count, 1, ln_plan_alloc(q, count, sizeof(ln_slab)) };
+    return s->slab;
+}
+
+void ln_slabs_plan(ln_slabs *s, ln_prepare *q)
+{
+    size_t tasks = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        ln_slab *p = &s->slab[i];
+        p->at = s->row;
+        p->first = tasks;
+        p->per = LN_MAX((size_t)1, STRIDED_TASK / LN_MAX(p->width, (size_t)1));
+        p->pieces = p->width > 2 * STRIDED_TASK ? ln_ceil_div(p->width, STRIDED_TASK) : 1;
+        p->piece = p->pieces > 1 ? (size_t)STRIDED_TASK : p->width;
+        p->tasks = p->width == 0 ? 0 : p->pieces > 1 ? s->rows * p->pieces : ln_ceil_div(s->rows, p->per);
+        s->row += p->width;
+        tasks += p->tasks;
+    }
+    s->tasks = s->rows == 0 || s->row == 0 ? 0 : s->row <= 2 * STRIDED_TASK / s->rows ? 1 : tasks;
+    q->tasks[0] = s->tasks;
+    q->work = (double)s->rows * (double)s->row / 4;
+}
+
+bool ln_slabs_part(const ln_slabs *s, size_t i, size_t task, size_t *row, size_t *rows, size_t *from, size_t *bytes)
+{
+    const ln_slab *p = &s->slab[i];
+
+    *row = *from = 0;
+    *rows = s->rows;
+    *bytes = p->width;
+    if (s->tasks == 1)
+        return true;
+    if (task < p->first || task - p->first >= p->tasks)
+        return false;
+    task -= p->first;
+    if (p->pieces > 1) {
+        *row = task / p->pieces;
+        *rows = 1;
+        *from = task % p->pieces * p->piece;
+        *bytes = LN_MIN(p->piece, p->width - *from);
+    } else {
+        *row = task * p->per;
+        *rows = LN_MIN(p->per, s->rows - *row);
+    }
+    return true;
 }
