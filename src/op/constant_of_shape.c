@@ -1,7 +1,7 @@
 /*
  * constant_of_shape.c - ConstantOfShape: one value in every element.
  */
-#include "op.h"
+#include "strided.h"
 
 typedef struct param { const linnet_tensor *value; } param;
 
@@ -44,8 +44,7 @@ static linnet_status run(const ln_run *r)
     size_t from, count;
 
     ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
-    for (size_t i = 0; i < count; i++)
-        memcpy((char *)r->out[0] + (from + i) * size, value, size);
+    ln_fill((char *)r->out[0] + from * size, value, count, size);
     return LINNET_OK;
 }
 

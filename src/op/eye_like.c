@@ -8,7 +8,7 @@ typedef struct param { int64_t dtype, k; } param;
 static linnet_status infer(const ln_infer *q)
 {
     const param *p = q->param;
-    const int32_t dtype = p->dtype > 0 && p->dtype < 64 ? (int32_t)p->dtype : q->in[0].dtype;
+    const int32_t dtype = p->dtype == 0 ? q->in[0].dtype : p->dtype > 0 && p->dtype < 64 ? (int32_t)p->dtype : 0;
 
     if (q->in[0].rank != 2)
         return ln_fail(q->err, LINNET_ERR_SHAPE, "EyeLike: rank %d", (int)q->in[0].rank);

@@ -45,26 +45,41 @@ static linnet_status prepare(ln_prepare *q)
     s->dim = in->dim[axis];
     s->width = ln_count_range(in, axis + 1, in->rank) * (ln_dtype(in->dtype)->bits / 8u);
     s->count = ln_count(&q->in[1]);
-    s->per = LN_MAX((size_t)1, LN_CHUNK * 4 / LN_MAX(s->width, (size_t)1));
-    q->tasks[0] = ln_ceil_div(s->outer * s->count, s->per);
+    s->per = LN_MAX((size_t)1, LN_CHUNK * 4 / LN_MAX(s->width, (size_t)4));
+    q->tasks[0] = ln_count(&q->out[0]) ? ln_ceil_div(s->outer * s->count, s->per) : 0;
     q->work = (double)ln_count(&q->out[0]);
     return LINNET_OK;
+}
+
+static void gather_one(size_t width, const char *restrict x, char *restrict y)
+{
+    switch (width) { /* the usual elements without a call */
+    case 1:  *y = *x; break;
+    case 2:  memcpy(y, x, 2); break;
+    case 4:  memcpy(y, x, 4); break;
+    case 8:  memcpy(y, x, 8); break;
+    default: memcpy(y, x, width); break;
+    }
 }
 
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
-    const size_t begin = r->task * s->per, end = LN_MIN(s->outer * s->count, begin + s->per);
+    const bool wide = r->in_desc[1].dtype == LINNET_I64;
+    size_t i = r->task * s->per, outer = i / s->count, k = i % s->count;
+    const size_t end = LN_MIN(s->outer * s->count, i + s->per);
 
-    for (size_t i = begin; i < end; i++) {
-        int64_t at = ln_get_i64(r->in_desc[1].dtype, r->in[1], i % s->count);
+    for (; i < end; i++) {
+        const int64_t at = wide ? ((const int64_t *)r->in[1])[k] : ((const int32_t *)r->in[1])[k];
         if (at < -s->dim || at >= s->dim)
             return ln_fail(r->err, LINNET_ERR_DATA, "Gather: index %lld is outside an axis of length %lld", (long long)at,
                            (long long)s->dim);
-        at = at < 0 ? at + s->dim : at;
-        if (s->width)
-            memcpy((char *)r->out[0] + i * s->width,
-                   (const char *)r->in[0] + (i / s->count * (size_t)s->dim + (size_t)at) * s->width, s->width);
+        const size_t from = outer * (size_t)s->dim + (size_t)(at < 0 ? at + s->dim : at);
+        gather_one(s->width, (const char *)r->in[0] + from * s->width, (char *)r->out[0] + i * s->width);
+        if (++k == s->count) {
+            k = 0;
+            outer++;
+        }
     }
     return LINNET_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * one_hot.c - OneHot: an axis of zeros (off) with a one (on) where the index says.
  */
-#include "op.h"
+#include "strided.h"
 
 typedef struct param { int64_t axis; } param;
 
@@ -47,8 +47,7 @@ static linnet_status run(const ln_run *r)
         return LINNET_ERR_SHAPE;
     const int64_t depth = out->dim[axis];
     const size_t inner = ln_count_range(out, axis + 1, out->rank);
-    for (size_t i = 0; i < count; i++)
-        memcpy((char *)r->out[0] + i * size, value, size);
+    ln_fill(r->out[0], value, count, size);
     for (size_t i = 0; i < ln_count(&r->in_desc[0]) && count; i++) {
         int64_t at = ln_f2i_sat(ln_get_f64(r->in_desc[0].dtype, r->in[0], i), INT64_MIN, INT64_MAX);
         at = at < 0 ? at + depth : at;

@@ -36,6 +36,7 @@ static linnet_status pad_amounts(int32_t in_count, const ln_desc *in, const void
     const bool has_axes = in_count > 3 && in[3].dtype;
     const int64_t count = has_axes ? (in[3].rank ? in[3].dim[0] : 1) : in[0].rank;
 
+    bool seen[LN_MAX_RANK] = { false };
     for (int32_t d = 0; d < in[0].rank; d++)
         before[d] = after[d] = 0;
     if (in[1].dtype != LINNET_I64 || in[1].rank != 1 || count > in[0].rank || in[1].dim[0] != 2 * count ||
@@ -46,8 +47,10 @@ static linnet_status pad_amounts(int32_t in_count, const ln_desc *in, const void
     for (int64_t i = 0; i < count; i++) {
         const int64_t given = has_axes ? ln_get_i64(in[3].dtype, value[3], (size_t)i) : i;
         int32_t d;
-        if (!ln_axis(given, in[0].rank, &d))
-            return ln_fail(err, LINNET_ERR_SHAPE, "Pad: axis %lld outside rank %d", (long long)given, (int)in[0].rank);
+        if (!ln_axis(given, in[0].rank, &d) || seen[d])
+            return ln_fail(err, LINNET_ERR_SHAPE, "Pad: axis %lld twice or outside rank %d", (long long)given,
+                           (int)in[0].rank);
+        seen[d] = true;
         before[d] = ln_get_i64(LINNET_I64, value[1], (size_t)i);
         after[d] = ln_get_i64(LINNET_I64, value[1], (size_t)(count + i));
     }
@@ -67,7 +70,8 @@ static linnet_status infer(const ln_infer *q)
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Pad: the constant is not one element of the input's type");
     q->out[0] = q->in[0];
     for (int32_t d = 0; d < q->in[0].rank; d++) {
-        if (!ln_add64(q->in[0].dim[d], before[d], &dim) || !ln_add64(dim, after[d], &dim) || dim < 0)
+        if (before[d] < -q->in[0].dim[d] || after[d] < -q->in[0].dim[d] ||
+            !ln_add64(q->in[0].dim[d], before[d], &dim) || !ln_add64(dim, after[d], &dim) || dim < 0)
             return ln_fail(q->err, LINNET_ERR_SHAPE, "Pad: axis %d of length %lld cannot get %lld and %lld", (int)d,
                            (long long)q->in[0].dim[d], (long long)before[d], (long long)after[d]);
         if (dim > 0 && q->in[0].dim[d] == 0 && pad_mode(q->param) != PAD_CONSTANT)
@@ -139,7 +143,9 @@ static linnet_status run(const ln_run *r)
     const int64_t width = out->rank ? out->dim[last] : 1;
     const size_t begin = r->task * s->per, end = LN_MIN(s->rows, begin + s->per);
     const int64_t zero[2] = { 0, 0 }; /* as many bytes as the widest element */
-    const char *value = s->has_value ? r->in[2] : (const char *)zero;
+    const char *const empty = "";
+    const void *preset = r->out_desc[0].dtype == LINNET_STRING ? (const void *)&empty : (const void *)zero;
+    const char *value = s->has_value ? r->in[2] : preset;
 
     for (size_t row = begin; row < end; row++) {
         char *y = (char *)r->out[0] + row * (size_t)width * s->size;

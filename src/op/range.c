@@ -5,6 +5,17 @@
 
 #include <math.h>
 
+/* ceil((limit - start) / delta), at least 0, without rounding. */
+static uint64_t range_count(bool is_unsigned, int64_t start, int64_t limit, int64_t delta)
+{
+    const bool down = !is_unsigned && delta < 0;
+    const bool some = is_unsigned ? (uint64_t)limit > (uint64_t)start : down ? limit < start : limit > start;
+    const uint64_t way = down ? (uint64_t)start - (uint64_t)limit : (uint64_t)limit - (uint64_t)start;
+    const uint64_t step = down ? 0 - (uint64_t)delta : (uint64_t)delta;
+
+    return some ? (way - 1) / step + 1 : 0;
+}
+
 static linnet_status infer(const ln_infer *q)
 {
     const int32_t type = q->in[0].dtype;
@@ -18,11 +29,11 @@ static linnet_status infer(const ln_infer *q)
             return LN_WAIT;
     }
     if (kind == LN_KIND_INT || kind == LN_KIND_UINT) {
-        const int64_t start = ln_get_i64(type, q->value[0], 0), limit = ln_get_i64(type, q->value[1], 0);
         const int64_t delta = ln_get_i64(type, q->value[2], 0);
         if (delta == 0)
             return ln_fail(q->err, LINNET_ERR_DATA, "Range: delta is 0");
-        count = ceil(((double)limit - (double)start) / (double)delta);
+        count = (double)range_count(kind == LN_KIND_UINT, ln_get_i64(type, q->value[0], 0),
+                                    ln_get_i64(type, q->value[1], 0), delta);
     } else if (kind == LN_KIND_FLOAT) {
         const double start = ln_get_f64(type, q->value[0], 0), limit = ln_get_f64(type, q->value[1], 0);
         const double delta = ln_get_f64(type, q->value[2], 0);

@@ -12,7 +12,7 @@ static linnet_status infer(const ln_infer *q)
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Trilu: rank %d", (int)q->in[0].rank);
     if (q->in_count > 1 && q->in[1].dtype && (q->in[1].dtype != LINNET_I64 || ln_count(&q->in[1]) != 1))
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Trilu: k is not one i64");
-    if (ln_dtype(q->in[0].dtype)->bits % 8)
+    if (ln_dtype(q->in[0].dtype)->bits % 8 || ln_dtype(q->in[0].dtype)->kind == LN_KIND_STRING)
         return ln_fail_type(q->err, 0, q->in[0].dtype);
     q->out[0] = q->in[0];
     return LINNET_OK;
