@@ -1,11 +1,10 @@
 /*
- * pad.c - Pad: a border around a tensor, or (negative pads) less of it.
+ * pad.c - Pad: elements added (or cut off) at both ends of axes.
  *
- * Along each axis an output index names an input index or the constant: a table of them per
- * axis is made once, so that all modes and any rank are one loop. Rows along the last
- * axis are copied where they are contiguous.
+ * A table for each axis says which input position every output position takes. Axes behind the last
+ * one that is padded are part of its elements; inner parts of a row are copied where they are contiguous.
  */
-#include "op.h"
+#include "strided.h"
 
 enum { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
 #define PAD_OUTSIDE (-1)
@@ -13,10 +12,12 @@ enum { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
 typedef struct param { const char *mode; } param;
 typedef struct state {
     const int64_t *index[LN_MAX_RANK]; /* per output position of an axis: input position, or PAD_OUTSIDE */
-    int64_t stride[LN_MAX_RANK];       /* input elements */
-    size_t  size, rows, per;
+    int64_t stride[LN_MAX_RANK];       /* input bytes */
+    int32_t last;                      /* the last padded axis; -1: a tensor without axes */
+    size_t  size, unit;                /* bytes: of an element; of a position of axis `last` */
+    size_t  rows, per;
     bool    has_value;
-    int64_t before, inside;            /* of the last axis: constant elements, then copied ones */
+    int64_t width, before, inside;     /* of axis `last`: positions; constant ones, then copied ones */
 } state;
 
 static int pad_mode(const param *p)
@@ -116,7 +117,12 @@ static linnet_status prepare(ln_prepare *q)
     s->size = ln_dtype(in->dtype)->bits / 8u;
     s->has_value = q->in_count > 2 && q->in[2].dtype;
     ln_strides(in, s->stride);
-    for (int32_t d = 0; d < in->rank; d++) {
+    s->last = in->rank - 1;
+    while (s->last > 0 && before[s->last] == 0 && after[s->last] == 0)
+        s->last--;
+    s->unit = ln_count_range(in, s->last + 1, in->rank) * s->size;
+    for (int32_t d = 0; d <= s->last; d++) {
+        s->stride[d] *= (int64_t)s->size;
         int64_t *table = ln_plan_alloc(q, (size_t)out->dim[d], sizeof *table);
         if (!table)
             return ln_fail(q->err, LINNET_ERR_MEMORY, "Pad: out of memory");
@@ -124,52 +130,61 @@ static linnet_status prepare(ln_prepare *q)
             table[i] = pad_source(mode, i - before[d], in->dim[d]);
         s->index[d] = table;
     }
-    const int32_t last = in->rank - 1;
-    const int64_t width = in->rank ? out->dim[last] : 1;
-    s->before = in->rank ? LN_MIN(LN_MAX(before[last], 0), width) : 0;
-    s->inside = in->rank ? LN_MAX(0, LN_MIN(in->dim[last] + before[last], width) - s->before) : 1;
-    s->rows = count / (size_t)width;
-    s->per = LN_MAX((size_t)1, LN_CHUNK / (size_t)width);
+    const int32_t last = s->last;
+    s->width = last >= 0 ? out->dim[last] : 1;
+    s->before = last >= 0 ? LN_MIN(LN_MAX(before[last], 0), s->width) : 0;
+    s->inside = last >= 0 ? LN_MAX(0, LN_MIN(in->dim[last] + before[last], s->width) - s->before) : 1;
+    s->rows = ln_count_range(out, 0, LN_MAX(last, 0));
+    s->per = LN_MAX((size_t)1, LN_CHUNK / (count / s->rows));
     q->tasks[0] = ln_ceil_div(s->rows, s->per);
     q->work = (double)count;
     return LINNET_OK;
+}
+
+/* Positions [from, to) of a row whose copied part begins at x. */
+static void pad_ends(const state *s, int64_t from, int64_t to, const char *x, const void *value, char *y)
+{
+    for (int64_t i = from; i < to; i++) {
+        const int64_t source = s->index[s->last][i];
+        if (source == PAD_OUTSIDE)
+            ln_fill(y + (size_t)i * s->unit, value, s->unit / s->size, s->size);
+        else
+            memcpy(y + (size_t)i * s->unit, x + (size_t)source * s->unit, s->unit);
+    }
 }
 
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
     const ln_desc *out = &r->out_desc[0];
-    const int32_t last = out->rank - 1;
-    const int64_t width = out->rank ? out->dim[last] : 1;
     const size_t begin = r->task * s->per, end = LN_MIN(s->rows, begin + s->per);
+    const size_t row_bytes = (size_t)s->width * s->unit;
     const int64_t zero[2] = { 0, 0 }; /* as many bytes as the widest element */
     const char *const empty = "";
-    const void *preset = r->out_desc[0].dtype == LINNET_STRING ? (const void *)&empty : (const void *)zero;
-    const char *value = s->has_value ? r->in[2] : preset;
+    const void *preset = out->dtype == LINNET_STRING ? (const void *)&empty : (const void *)zero;
+    const void *value = s->has_value ? r->in[2] : preset;
 
     for (size_t row = begin; row < end; row++) {
-        char *y = (char *)r->out[0] + row * (size_t)width * s->size;
+        char *y = (char *)r->out[0] + row * row_bytes;
         bool outside = false;
         int64_t from = 0;
         size_t at = row;
-        for (int32_t d = last - 1; d >= 0; d--) {
+        for (int32_t d = s->last - 1; d >= 0; d--) {
             const int64_t i = s->index[d][at % (size_t)out->dim[d]];
             at /= (size_t)out->dim[d];
             outside = outside || i == PAD_OUTSIDE;
             from += i * s->stride[d];
         }
-        for (int64_t i = 0; i < width; i++) {
-            const int64_t source = last < 0 ? 0 : s->index[last][i];
-            if (!outside && i == s->before && s->inside > 0) {
-                memcpy(y + (size_t)i * s->size, (const char *)r->in[0] + (size_t)(from + source) * s->size,
-                       (size_t)s->inside * s->size);
-                i += s->inside - 1;
-                continue;
-            }
-            const bool constant = outside || source == PAD_OUTSIDE;
-            memcpy(y + (size_t)i * s->size,
-                   constant ? value : (const char *)r->in[0] + (size_t)(from + source) * s->size, s->size);
+        if (outside) {
+            ln_fill(y, value, row_bytes / s->size, s->size);
+            continue;
         }
+        const char *x = (const char *)r->in[0] + from;
+        const int64_t first = s->inside > 0 && s->last >= 0 ? s->index[s->last][s->before] : 0;
+        pad_ends(s, 0, s->before, x, value, y);
+        if (s->inside > 0)
+            memcpy(y + (size_t)s->before * s->unit, x + (size_t)first * s->unit, (size_t)s->inside * s->unit);
+        pad_ends(s, s->before + s->inside, s->width, x, value, y);
     }
     return LINNET_OK;
 }
