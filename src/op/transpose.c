@@ -18,6 +18,7 @@ typedef struct state {
     int32_t plane;                /* output axis that is innermost in the input; rank - 1: rows are copied */
     size_t  outer;                /* products of the axes that are neither plane nor last */
     size_t  pieces, piece;        /* tasks per outer index, and how much of the plane axis each has */
+    size_t  per;                  /* outer indices per task, where planes are small */
 } state;
 
 static linnet_status infer(const ln_infer *q)
@@ -96,12 +97,13 @@ static linnet_status prepare(ln_prepare *q)
     const int32_t last = s->rank - 1;
     s->outer = count / s->dim[last] / (s->plane == last ? 1 : s->dim[s->plane]);
     if (s->plane == last) { /* rows: as many outer indices per task as make a chunk */
-        s->piece = LN_MAX((size_t)1, LN_CHUNK / s->dim[last]);
-        q->tasks[0] = ln_ceil_div(s->outer, s->piece);
+        s->per = LN_MAX((size_t)1, LN_CHUNK / s->dim[last]);
+        q->tasks[0] = ln_ceil_div(s->outer, s->per);
     } else {
         s->piece = LN_MAX((size_t)16, LN_CHUNK / s->dim[last]);
         s->pieces = ln_ceil_div(s->dim[s->plane], s->piece);
-        q->tasks[0] = s->outer * s->pieces;
+        s->per = s->pieces > 1 ? 1 : LN_MAX((size_t)1, LN_CHUNK / (s->dim[last] * s->dim[s->plane]));
+        q->tasks[0] = s->pieces > 1 ? s->outer * s->pieces : ln_ceil_div(s->outer, s->per);
     }
     q->work = (double)count;
     return LINNET_OK;
@@ -121,47 +123,59 @@ static void transpose_offsets(const state *s, size_t at, size_t *from, size_t *t
 }
 
 /* y[j * ldy + i] = x[i * ldx + j] for elements of `size` bytes. */
-static void transpose_plane(size_t size, size_t rows, size_t cols, const char *x, size_t ldx, char *y, size_t ldy)
+static void transpose_plane(size_t size, size_t rows, size_t cols, const char *restrict x, size_t ldx,
+                            char *restrict y, size_t ldy)
 {
-    for (size_t j = 0; j < cols; j++)
-        for (size_t i = 0; i < rows; i++) {
-            const char *from = x + (i * ldx + j) * size;
-            char *to = y + (j * ldy + i) * size;
-            switch (size) {
-            case 1: *to = *from; break;
-            case 2: memcpy(to, from, 2); break;
-            case 4: memcpy(to, from, 4); break;
-            case 8: memcpy(to, from, 8); break;
-            default: memcpy(to, from, size); break;
-            }
-        }
+#define TRANSPOSE_LOOP(bytes)                                                   \
+    for (size_t j = 0; j < cols; j++)                                           \
+        for (size_t i = 0; i < rows; i++)                                       \
+            memcpy(y + (j * ldy + i) * (bytes), x + (i * ldx + j) * (bytes), bytes)
+    switch (size) {
+    case 1:  TRANSPOSE_LOOP(1); break;
+    case 2:  TRANSPOSE_LOOP(2); break;
+    case 8:  TRANSPOSE_LOOP(8); break;
+    default: TRANSPOSE_LOOP(size); break;
+    }
+#undef TRANSPOSE_LOOP
+}
+
+/* Part [first, first + cols) of the plane axis, of outer index `at`. */
+static void transpose_part(const ln_run *r, size_t at, size_t first, size_t cols)
+{
+    const state *s = r->state;
+    const int32_t last = s->rank - 1;
+    const size_t ldx = s->from[last], ldy = s->to[s->plane];
+    size_t from, to;
+
+    transpose_offsets(s, at, &from, &to);
+    from += first;
+    to += first * ldy;
+    if (s->size == 4)
+        r->kernel->transpose_32(s->dim[last], cols, (const float *)r->in[0] + from, ldx, (float *)r->out[0] + to, ldy);
+    else
+        transpose_plane(s->size, s->dim[last], cols, (const char *)r->in[0] + from * s->size, ldx,
+                        (char *)r->out[0] + to * s->size, ldy);
 }
 
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
     const int32_t last = s->rank - 1;
-    const char *x = r->in[0];
-    char *y = r->out[0];
+    const size_t begin = r->task * s->per, end = LN_MIN(s->outer, begin + s->per);
     size_t from, to;
 
     if (s->plane == last) {
-        const size_t begin = r->task * s->piece, end = LN_MIN(s->outer, begin + s->piece);
         for (size_t at = begin; at < end; at++) {
             transpose_offsets(s, at, &from, &to);
-            memcpy(y + to * s->size, x + from * s->size, s->dim[last] * s->size);
+            memcpy((char *)r->out[0] + to * s->size, (const char *)r->in[0] + from * s->size, s->dim[last] * s->size);
         }
-        return LINNET_OK;
+    } else if (s->pieces > 1) {
+        const size_t first = r->task % s->pieces * s->piece;
+        transpose_part(r, r->task / s->pieces, first, LN_MIN(s->piece, s->dim[s->plane] - first));
+    } else {
+        for (size_t at = begin; at < end; at++)
+            transpose_part(r, at, 0, s->dim[s->plane]);
     }
-    const size_t first = r->task % s->pieces * s->piece, cols = LN_MIN(s->piece, s->dim[s->plane] - first);
-    const size_t ldx = s->from[last], ldy = s->to[s->plane];
-    transpose_offsets(s, r->task / s->pieces, &from, &to);
-    from += first;
-    to += first * ldy;
-    if (s->size == 4)
-        r->kernel->transpose_32(s->dim[last], cols, (const float *)r->in[0] + from, ldx, (float *)r->out[0] + to, ldy);
-    else
-        transpose_plane(s->size, s->dim[last], cols, x + from * s->size, ldx, y + to * s->size, ldy);
     return LINNET_OK;
 }
 
