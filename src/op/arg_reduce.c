@@ -106,13 +106,7 @@ static linnet_status run(const ln_run *r)
 
 static bool permute(ln_permute *q)
 {
-    param *p = q->param;
-    int32_t axis;
-
-    if (!ln_axis(p->axis, q->rank, &axis))
-        return false;
-    p->axis = q->inverse[axis];
-    return true;
+    return ln_permute_axis(q, &((param *)q->param)->axis);
 }
 
 static const ln_attr attr[] = {

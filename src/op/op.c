@@ -34,6 +34,16 @@ linnet_status ln_fail_type(linnet_error *err, int32_t input, int32_t dtype)
                    name ? name : "none");
 }
 
+bool ln_permute_axis(const ln_permute *q, int64_t *axis)
+{
+    int32_t at;
+
+    if (!ln_axis(*axis, q->rank, &at))
+        return false;
+    *axis = q->inverse[at];
+    return true;
+}
+
 linnet_status ln_infer_same(const ln_infer *q)
 {
     q->out[0] = q->in[0];

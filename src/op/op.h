@@ -206,6 +206,9 @@ static inline bool ln_is_f32(const ln_desc *d) { return d->dtype == LINNET_F32; 
 /* The standard sentence for a type that an operator does not take. */
 linnet_status ln_fail_type(linnet_error *err, int32_t input, int32_t dtype);
 
+/* permute() of operators with one axis: give it its new number. False: it is out of range. */
+bool ln_permute_axis(const ln_permute *q, int64_t *axis);
+
 /* infer of operators whose output 0 has input 0's type and shape. */
 linnet_status ln_infer_same(const ln_infer *q);
 
