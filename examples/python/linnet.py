@@ -92,7 +92,7 @@ class Session:
             inputs = [inputs[v["name"]] for v in self._model.inputs]
         held = []  # run() reads the arrays: they must stay alive until it is done
         for i, (value, info) in enumerate(zip(inputs, self._model.inputs)):
-            array = np.ascontiguousarray(value, TYPES.get(info["dtype"]))
+            array = np.asarray(value, TYPES.get(info["dtype"]), order="C")
             held.append(array)
             dims = (c_int64 * MAX_RANK)(*array.shape)
             _call(_lib.linnet_session_set_input, self._handle, i, NUMBERS[array.dtype], array.ndim, dims,
