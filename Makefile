@@ -5,6 +5,7 @@
 #   make demo               a network classifies digits
 #   make test               the tests that need only a compiler (minutes)
 #   make check-all          more: sanitizers, every damaged file, the other compiler
+#   make conformance        the ONNX backend cases, counted per class and operator (Python, numpy, onnx)
 #   make bench              kernels and models, GFLOP/s and share of the measured peak
 #   make amalgam            build/linnet.c + build/linnet.h, the library in one file
 #   make install DESTDIR= PREFIX= LIBDIR=
@@ -126,6 +127,10 @@ bench-peers: all
 	python3 tests/bench/peers/peers.py --install
 	python3 tests/bench/peers/peers.py --models $(or $(MODELS),examples/mnist/mnist.onnx) --threads $(or $(THREADS),1)
 
+# The ONNX backend cases on linnet and, where its Python package is installed, on ONNX Runtime: per class and operator.
+conformance: all
+	$(or $(PYTHON),python3) tests/onnx/scoreboard.py --out $(BUILD)/conformance.md
+
 # ---- one file ---------------------------------------------------------------------
 
 amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h
@@ -154,4 +159,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo
+.PHONY: all clean conformance bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo

@@ -3,6 +3,9 @@
     import linnet
     session = linnet.Model("mnist.lnt").session(threads=2)
     outputs = session.run({"image": array})            # a list of arrays, in the model's order
+
+A sequence is a list of arrays, an optional without a value None. Types that numpy lacks (bf16, f8,
+f4, 4- and 2-bit integers) are those of the package ml_dtypes, where it is installed.
 """
 
 import ctypes
@@ -13,8 +16,20 @@ from pathlib import Path
 import numpy as np
 
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64,
-         9: np.bool_, 10: np.float16, 11: np.float64, 12: np.uint32, 13: np.uint64}
+         9: np.bool_, 10: np.float16, 11: np.float64, 12: np.uint32, 13: np.uint64, 14: np.complex64,
+         15: np.complex128}
+BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2}  # types with several elements in a byte, low bits first
+try:
+    import ml_dtypes
+    for _number, _name in {16: "bfloat16", 17: "float8_e4m3fn", 18: "float8_e4m3fnuz", 19: "float8_e5m2",
+                           20: "float8_e5m2fnuz", 21: "uint4", 22: "int4", 23: "float4_e2m1fn",
+                           24: "float8_e8m0fnu", 25: "uint2", 26: "int2"}.items():
+        if hasattr(ml_dtypes, _name):
+            TYPES[_number] = getattr(ml_dtypes, _name)
+except ImportError:
+    pass
 NUMBERS = {np.dtype(t): n for n, t in TYPES.items()}
+STRING = 8
 MAX_RANK = 8
 
 
@@ -48,13 +63,23 @@ def _load():
     lib.linnet_model_meta.restype, lib.linnet_model_meta.argtypes = c_char_p, [c_void_p, c_char_p]
     lib.linnet_session_set_input.argtypes = [c_void_p, c_size_t, c_int32, c_int32, c_void_p, c_void_p, c_size_t,
                                              c_void_p]
+    lib.linnet_session_set_input_tensor.argtypes = [c_void_p, c_size_t, c_void_p, c_void_p]
+    lib.linnet_session_set_sequence.argtypes = [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p]
+    lib.linnet_session_set_absent.argtypes = [c_void_p, c_size_t, c_void_p]
     lib.linnet_session_output.restype, lib.linnet_session_output.argtypes = c_void_p, [c_void_p, c_size_t]
+    lib.linnet_session_output_length.restype = c_int64
+    lib.linnet_session_output_length.argtypes = [c_void_p, c_size_t]
+    lib.linnet_session_output_item.restype = c_void_p
+    lib.linnet_session_output_item.argtypes = [c_void_p, c_size_t, c_size_t]
+    lib.linnet_tensor_view.argtypes = [c_int32, c_int32, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]
+    lib.linnet_tensor_load_pb.argtypes = [c_char_p, c_size_t, c_void_p, c_void_p, c_size_t, c_void_p]
+    lib.linnet_tensor_string.restype, lib.linnet_tensor_string.argtypes = c_char_p, [c_void_p, c_size_t]
     lib.linnet_tensor_data.restype, lib.linnet_tensor_data.argtypes = c_void_p, [c_void_p]
     lib.linnet_tensor_size.restype, lib.linnet_tensor_size.argtypes = c_size_t, [c_void_p]
     lib.linnet_tensor_dim.restype, lib.linnet_tensor_dim.argtypes = c_int64, [c_void_p, c_int32]
     for name in ("linnet_tensor_dtype", "linnet_tensor_rank"):
         getattr(lib, name).argtypes = [c_void_p]
-    for name in ("linnet_session_free", "linnet_model_free", "linnet_pool_free"):
+    for name in ("linnet_session_free", "linnet_model_free", "linnet_pool_free", "linnet_tensor_free"):
         getattr(lib, name).argtypes, getattr(lib, name).restype = [c_void_p], None
     lib.linnet_version.restype = c_char_p
     return lib
@@ -68,6 +93,63 @@ def _call(function, *arguments):
     error = _Message()
     if function(*arguments, byref(error)) != 0:
         raise Error(error.message.decode())
+
+
+def _packed(array, number):
+    """The bytes of an array as linnet keeps them."""
+    bits = BITS.get(number)
+    if not bits:
+        return array
+    flat, per = array.reshape(-1).view(np.uint8) & (2**bits - 1), 8 // bits
+    flat = np.concatenate([flat, np.zeros(-len(flat) % per, np.uint8)]).reshape(-1, per)
+    return np.bitwise_or.reduce(flat << (np.arange(per, dtype=np.uint8) * bits), axis=1, dtype=np.uint8)
+
+
+def _array(tensor):
+    """A copy of a linnet_tensor as an array; of objects (str) for strings."""
+    shape = [_lib.linnet_tensor_dim(tensor, d) for d in range(_lib.linnet_tensor_rank(tensor))]
+    number = _lib.linnet_tensor_dtype(tensor)
+    if number == STRING:
+        texts = [_lib.linnet_tensor_string(tensor, i).decode() for i in range(int(np.prod(shape)))]
+        return np.array(texts, object).reshape(shape)
+    if number not in TYPES:
+        raise Error(f"no array type for element type {number}: the package ml_dtypes is missing or too old")
+    data = np.empty(_lib.linnet_tensor_size(tensor), np.uint8)
+    if data.nbytes:
+        ctypes.memmove(data.ctypes.data, _lib.linnet_tensor_data(tensor), data.nbytes)
+    bits = BITS.get(number)
+    if not bits:
+        return data.view(TYPES[number]).reshape(shape)
+    wide = (data[:, None] >> (np.arange(8 // bits, dtype=np.uint8) * bits)) & (2**bits - 1)
+    wide = wide.reshape(-1)[:int(np.prod(shape))]
+    if number in (22, 26):  # signed
+        wide = wide.astype(np.int8) - ((wide >> (bits - 1)) << bits).astype(np.int8)
+        return wide.astype(TYPES[number]).reshape(shape)
+    return (wide.view(TYPES[number]) if number == 23 else wide.astype(TYPES[number])).reshape(shape)
+
+
+class Tensor:
+    """An array, or the bytes of a TensorProto (which may hold strings), as linnet's own object."""
+
+    def __init__(self, array=None, proto=None):
+        self._handle = c_void_p()
+        if proto is not None:
+            _call(_lib.linnet_tensor_load_pb, proto, len(proto), byref(self._handle), None, 0)
+            return
+        array = np.asarray(array, order="C")
+        if array.dtype not in NUMBERS:
+            raise Error(f"no element type for arrays of {array.dtype}")
+        number = NUMBERS[array.dtype]
+        self._data = _packed(array, number)  # the tensor is a view of it
+        _call(_lib.linnet_tensor_view, number, array.ndim, (c_int64 * MAX_RANK)(*array.shape),
+              self._data.ctypes.data, self._data.nbytes, byref(self._handle))
+
+    def numpy(self):
+        return _array(self._handle)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            _lib.linnet_tensor_free(self._handle)
 
 
 class Session:
@@ -90,23 +172,33 @@ class Session:
             if unknown:
                 raise Error(f"the model has no input {sorted(unknown)}")
             inputs = [inputs[v["name"]] for v in self._model.inputs]
-        held = []  # run() reads the arrays: they must stay alive until it is done
-        for i, (value, info) in enumerate(zip(inputs, self._model.inputs)):
-            array = np.asarray(value, TYPES.get(info["dtype"]), order="C")
-            held.append(array)
-            dims = (c_int64 * MAX_RANK)(*array.shape)
-            _call(_lib.linnet_session_set_input, self._handle, i, NUMBERS[array.dtype], array.ndim, dims,
-                  array.ctypes.data, array.nbytes)
+        # run() reads the arrays: they must stay alive until it is done.
+        held = [self._set(i, value, info["dtype"]) for i, (value, info) in enumerate(zip(inputs, self._model.inputs))]
         _call(_lib.linnet_session_run, self._handle)
+        del held
         return [self._output(i) for i in range(len(self._model.outputs))]
 
+    def _set(self, i, value, dtype):
+        if value is None:
+            _call(_lib.linnet_session_set_absent, self._handle, i)
+            return None
+        if isinstance(value, list) and self._model.inputs[i]["kind"] != 0:
+            items = [v if isinstance(v, Tensor) else Tensor(v) for v in value]
+            pointers = (c_void_p * max(len(items), 1))(*[t._handle for t in items])
+            _call(_lib.linnet_session_set_sequence, self._handle, i, pointers, len(items))
+            return items
+        if not isinstance(value, Tensor):
+            value = Tensor(np.asarray(value, TYPES.get(dtype)))
+        _call(_lib.linnet_session_set_input_tensor, self._handle, i, value._handle)
+        return value
+
     def _output(self, i):
-        tensor = _lib.linnet_session_output(self._handle, i)
-        shape = [_lib.linnet_tensor_dim(tensor, d) for d in range(_lib.linnet_tensor_rank(tensor))]
-        array = np.empty(shape, TYPES[_lib.linnet_tensor_dtype(tensor)])
-        if array.nbytes:
-            ctypes.memmove(array.ctypes.data, _lib.linnet_tensor_data(tensor), array.nbytes)
-        return array
+        length = _lib.linnet_session_output_length(self._handle, i)
+        if length < 0:
+            return _array(_lib.linnet_session_output(self._handle, i))
+        if length == 0 and self._model.outputs[i]["kind"] == 2:
+            return None
+        return [_array(_lib.linnet_session_output_item(self._handle, i, k)) for k in range(length)]
 
     def __del__(self):
         if getattr(self, "_handle", None):
@@ -129,7 +221,8 @@ class Model:
         for i in range(count(self._handle)):
             v = _Value()
             get(self._handle, i, byref(v))
-            values.append({"name": v.name.decode(), "dtype": v.dtype, "shape": list(v.dims[:max(v.rank, 0)])})
+            values.append({"name": v.name.decode(), "dtype": v.dtype, "shape": list(v.dims[:max(v.rank, 0)]),
+                           "kind": v.kind})
         return values
 
     def meta(self, key):
