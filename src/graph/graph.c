@@ -244,15 +244,18 @@ static const char *const attr_type_name[] = {
     "nothing", "an int", "a float", "a string", "ints", "floats", "strings", "a tensor", "a graph"
 };
 
-static void attr_presets(const ln_op *op, void *param)
+void *ln_param_new(ln_arena *arena, const ln_op *op)
 {
-    for (const ln_attr *a = op->attr; a && a->name; a++) {
+    void *param = ln_arena_alloc(arena, 1, LN_MAX(op->param_size, 1u));
+
+    for (const ln_attr *a = op->attr; param && a && a->name; a++) {
         char *field = (char *)param + a->offset;
         if (a->type == LN_ATTR_I64)
             *(int64_t *)(void *)field = (int64_t)a->preset;
         else if (a->type == LN_ATTR_F32)
             *(float *)(void *)field = (float)a->preset;
     }
+    return param;
 }
 
 /* A deep copy of what `from` points to. */
@@ -423,12 +426,11 @@ linnet_status ln_graph_node(ln_graph *g, const char *op_name, const char *layer,
 
     ln_node n = { .op = op };
     n.name = ln_arena_string(g->arena, layer, strlen(layer));
-    n.param = ln_arena_alloc(g->arena, 1, LN_MAX(op->param_size, 1u));
+    n.param = ln_param_new(g->arena, op);
     n.in = ln_arena_alloc(g->arena, LN_MAX(in_count, (size_t)1), sizeof *n.in);
     n.out = ln_arena_alloc(g->arena, LN_MAX(out_count, (size_t)1), sizeof *n.out);
     if (!n.name || !n.param || !n.in || !n.out)
         return graph_full(err);
-    attr_presets(op, n.param);
     n.in_count = (int32_t)in_count;
     n.out_count = (int32_t)out_count;
     if ((st = node_names(g, in, in_count, n.in, err)) != LINNET_OK ||

@@ -144,6 +144,9 @@ void ln_graph_uses(const ln_graph *g, int32_t *use);
 linnet_status ln_node_copy(ln_arena *arena, const ln_node *n, int32_t in_count, ln_node *out,
                            linnet_error *err);
 
+/* Zeroed parameters of an operator with every attribute at its preset; NULL: no memory. */
+void *ln_param_new(ln_arena *arena, const ln_op *op);
+
 /* Replace the nodes by these; producers of values are set anew. */
 void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count);
 

@@ -2,7 +2,9 @@
  * attention.c - Attention: masks, causal order, windows, grouped heads, a cache of past keys.
  *
  * Q, K, V come as [batch, heads, tokens, size] or [batch, tokens, heads * size]; both are only
- * strides to attention_core.c.
+ * strides to attention_core.c. Attention that a pass has found in its parts has operands of
+ * either order of heads and tokens, with or without a batch axis ("ln.form"), and the NaN of a
+ * softmax over nothing.
  */
 #include "attention.h"
 
@@ -10,6 +12,7 @@
 
 typedef struct param {
     int64_t causal, q_heads, kv_heads, softmax_type, qk_mode, left, right;
+    int64_t form; /* 0: as ONNX has it; else FORM_GIVEN and which of Q, K, V, Y have tokens before heads */
     float   scale, softcap;
 } param;
 
@@ -18,6 +21,7 @@ typedef struct state {
     int32_t in_count, out_count;
 } state;
 
+enum { FORM_Q, FORM_K, FORM_V, FORM_Y, FORM_GIVEN = 16 };
 enum { ATTENTION_MASK = 3, ATTENTION_PAST_K, ATTENTION_PAST_V, ATTENTION_LENGTHS };
 
 static bool attention_has(int32_t count, const ln_desc *d, int32_t i)
@@ -25,9 +29,29 @@ static bool attention_has(int32_t count, const ln_desc *d, int32_t i)
     return i < count && d[i].dtype != 0;
 }
 
-/* Strides and sizes of one of Q, K, V; false: rank, or channels that heads do not divide. */
-static bool attention_operand(const ln_desc *d, int64_t heads, size_t size[3], ln_attention_strides *s)
+/* Operand `bit` of a given form: [batch, heads, tokens, size] or [batch, tokens, heads, size], the batch optional. */
+static bool attention_formed(const ln_desc *d, int64_t form, int32_t bit, size_t size[3], ln_attention_strides *s)
 {
+    const int32_t first = d->rank - 3, swapped = (int32_t)(form >> bit & 1);
+
+    if (first < 0 || first > 1)
+        return false;
+    size[0] = (size_t)d->dim[first + swapped];
+    size[1] = (size_t)d->dim[first + 1 - swapped];
+    size[2] = (size_t)d->dim[first + 2];
+    s->row = swapped ? size[0] * size[2] : size[2];
+    s->head = swapped ? size[2] : size[1] * size[2];
+    s->batch = first ? ln_count_range(d, 1, d->rank) : 0;
+    return size[0] > 0;
+}
+
+/* Strides and sizes of one of Q, K, V; false: rank, or channels that heads do not divide. */
+static bool attention_operand(const param *p, const ln_desc *d, int32_t bit, size_t size[3], ln_attention_strides *s)
+{
+    const int64_t heads = bit == FORM_Q ? p->q_heads : p->kv_heads;
+
+    if (p->form)
+        return attention_formed(d, p->form, bit, size, s);
     if (d->rank == 4) {
         size[0] = (size_t)d->dim[1];
         size[1] = (size_t)d->dim[2];
@@ -86,22 +110,26 @@ static linnet_status attention_misfit(linnet_error *err, const char *what, const
     return ln_fail(err, LINNET_ERR_SHAPE, "Attention: %s %s does not fit", what, ln_desc_text(d, text));
 }
 
+/* Entries of the batch; operands whose numbers differ do not go together. */
+static int64_t attention_batch(const param *p, const ln_desc *d) { return p->form && d->rank == 3 ? 1 : d->dim[0]; }
+
 /* Everything that shapes and attributes decide. */
 static linnet_status attention_read(const param *p, int32_t count, const ln_desc *in, ln_attention *s,
                                     linnet_error *err)
 {
     size_t q[3], k[3], v[3];
 
-    if (!attention_operand(&in[0], p->q_heads, q, &s->q))
+    if (!attention_operand(p, &in[0], FORM_Q, q, &s->q))
         return attention_misfit(err, "Q", &in[0]);
-    if (!attention_operand(&in[1], p->kv_heads, k, &s->k) || in[1].rank != in[0].rank || k[2] != q[2]
-        || q[0] % k[0] != 0 || in[1].dim[0] != in[0].dim[0])
+    const int64_t batch = attention_batch(p, &in[0]);
+    if (!attention_operand(p, &in[1], FORM_K, k, &s->k) || in[1].rank != in[0].rank || k[2] != q[2]
+        || q[0] % k[0] != 0 || attention_batch(p, &in[1]) != batch)
         return attention_misfit(err, "K", &in[1]);
-    if (!attention_operand(&in[2], p->kv_heads, v, &s->v) || in[2].rank != in[0].rank || v[0] != k[0]
-        || v[1] != k[1] || in[2].dim[0] != in[0].dim[0])
+    if (!attention_operand(p, &in[2], FORM_V, v, &s->v) || in[2].rank != in[0].rank || v[0] != k[0]
+        || v[1] != k[1] || attention_batch(p, &in[2]) != batch)
         return attention_misfit(err, "V", &in[2]);
     s->dtype = in[0].dtype;
-    s->batch = (size_t)in[0].dim[0];
+    s->batch = (size_t)batch;
     s->q_heads = q[0];
     s->kv_heads = k[0];
     s->q_len = q[1];
@@ -124,7 +152,7 @@ static linnet_status attention_read(const param *p, int32_t count, const ln_desc
         return attention_misfit(err, "attn_mask", &in[ATTENTION_MASK]);
     if (attention_has(count, in, ATTENTION_LENGTHS)
         && (in[ATTENTION_LENGTHS].dtype != LINNET_I64 || in[ATTENTION_LENGTHS].rank != 1
-            || in[ATTENTION_LENGTHS].dim[0] != in[0].dim[0]))
+            || in[ATTENTION_LENGTHS].dim[0] != batch))
         return attention_misfit(err, "nonpad_kv_seqlen", &in[ATTENTION_LENGTHS]);
     s->scale = p->scale == p->scale ? (double)p->scale : 1.0 / sqrt((double)LN_MAX(s->head, (size_t)1));
     s->softcap = p->softcap;
@@ -132,7 +160,20 @@ static linnet_status attention_read(const param *p, int32_t count, const ln_desc
     s->left = p->left;
     s->right = p->right;
     s->qk_mode = (int32_t)p->qk_mode;
+    s->plain = p->form != 0;
     return LINNET_OK;
+}
+
+/* Y in the order of Q's axes, or with heads and tokens as its own bit of the form says. */
+static ln_desc attention_result(const param *p, const ln_desc *q, const ln_attention *s, int64_t wide)
+{
+    const int64_t h = (int64_t)s->q_heads, t = (int64_t)s->q_len, size = (int64_t)s->v_head;
+    const int64_t tokens_first[] = { q->dim[0], t, h, size }, heads_first[] = { q->dim[0], h, t, size };
+    const int64_t joined[] = { q->dim[0], t, wide };
+
+    if (p->form)
+        return ln_desc_of(s->dtype, q->rank, (p->form >> FORM_Y & 1 ? tokens_first : heads_first) + (4 - q->rank));
+    return q->rank == 4 ? ln_desc_of(s->dtype, 4, heads_first) : ln_desc_of(s->dtype, 3, joined);
 }
 
 static linnet_status infer(const ln_infer *q)
@@ -152,17 +193,16 @@ static linnet_status infer(const ln_infer *q)
                        (long long)p->qk_mode);
     if ((st = attention_read(p, q->in_count, in, &s, q->err)) != LINNET_OK)
         return st;
-    const int64_t b = in[0].dim[0], hq = (int64_t)s.q_heads, hk = (int64_t)s.kv_heads;
+    const int64_t b = attention_batch(p, &in[0]), hq = (int64_t)s.q_heads, hk = (int64_t)s.kv_heads;
     const int64_t tq = (int64_t)s.q_len, total = (int64_t)s.total, vh = (int64_t)s.v_head;
     int64_t wide = 0;
 
     if (!ln_mul64(hq, vh, &wide))
         return attention_misfit(q->err, "V", &in[2]);
-    const int64_t y4[] = { b, hq, tq, vh }, y3[] = { b, tq, wide };
     const int64_t pk[] = { b, hk, total, (int64_t)s.head }, pv[] = { b, hk, total, vh };
     const int64_t qk[] = { b, hq, tq, total };
 
-    q->out[0] = in[0].rank == 4 ? ln_desc_of(s.dtype, 4, y4) : ln_desc_of(s.dtype, 3, y3);
+    q->out[0] = attention_result(p, &in[0], &s, wide);
     for (int32_t i = 1; i < q->out_count; i++)
         q->out[i] = ln_desc_of(s.dtype, 4, i == 1 ? pk : i == 2 ? pv : qk);
     return LINNET_OK;
@@ -178,9 +218,12 @@ static linnet_status prepare(ln_prepare *q)
         return st;
     s->in_count = q->in_count;
     s->out_count = q->out_count;
-    a->y.batch = ln_count_range(&q->out[0], 1, q->out[0].rank);
-    a->y.head = q->in[0].rank == 4 ? a->q_len * a->v_head : a->v_head;
-    a->y.row = q->in[0].rank == 4 ? a->v_head : a->q_heads * a->v_head;
+    const int64_t form = ((const param *)q->param)->form;
+    const bool tokens_first = form ? form >> FORM_Y & 1 : q->in[0].rank == 3;
+
+    a->y.batch = a->q_heads * a->q_len * a->v_head;
+    a->y.head = tokens_first ? a->v_head : a->q_len * a->v_head;
+    a->y.row = tokens_first ? a->q_heads * a->v_head : a->v_head;
     q->work = 0.0;
     return ln_attention_prepare(q, a);
 }
@@ -207,6 +250,7 @@ static linnet_status run(const ln_run *r)
 static const ln_attr attr[] = {
     { "is_causal", LN_ATTR_I64, offsetof(param, causal), 0, false },
     { "kv_num_heads", LN_ATTR_I64, offsetof(param, kv_heads), 0, false },
+    { "ln.form", LN_ATTR_I64, offsetof(param, form), 0, false },
     { "left_window_size", LN_ATTR_I64, offsetof(param, left), -1, false },
     { "q_num_heads", LN_ATTR_I64, offsetof(param, q_heads), 0, false },
     { "qk_matmul_output_mode", LN_ATTR_I64, offsetof(param, qk_mode), 0, false },

@@ -29,6 +29,7 @@ typedef struct ln_attention {
     bool    causal;
     int64_t left, right;                /* window; -1: open */
     int32_t qk_mode;                    /* LN_QK_*: what the scores output shows */
+    bool    plain;                      /* a query that sees no key gives NaN, as softmax does; else zeros */
 
     /* What ln_attention_prepare() decides. */
     int32_t way, phase;                 /* how; index of the first of its two phases */

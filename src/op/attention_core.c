@@ -222,8 +222,9 @@ static bool attention_mask_f32(const ln_run *r, const ln_attention *s, const ln_
         const float *m = (const float *)d->mask + mask;
         for (size_t j = from; j < to; j++)
             any |= m[j] != -INFINITY;
+        any |= s->plain;
         r->kernel->binary_f32[LN_BIN_ADD](to - from, x + from, 1, m + from, 1, x + from);
-        for (size_t j = from; j < to; j++)
+        for (size_t j = from; j < to && !s->plain; j++)
             if (m[j] == -INFINITY)
                 x[j] = -INFINITY; /* also where the score is +inf or NaN */
     }
@@ -256,9 +257,9 @@ static void attention_row(const ln_run *r, const ln_attention *s, const ln_atten
     if (shown && s->qk_mode == LN_QK_MASKED)
         for (size_t j = 0; j < s->total; j++)
             shown[j] = j >= from && j < to ? x[j] : -INFINITY;
-    if (any)
+    if (any && !s->plain)
         any = r->kernel->reduce_all_f32[LN_RED_MAX](to - from, x + from) != -INFINITY;
-    if (any)
+    if (any || (s->plain && to > from))
         r->kernel->softmax_f32(to - from, x + from, x + from);
     else
         to = from;
