@@ -7,7 +7,7 @@
 #   make check-all          more: sanitizers, every damaged file, the other compiler
 #   make conformance        the ONNX backend cases, counted per class and operator (Python, numpy, onnx)
 #   make bench              kernels and models, GFLOP/s and share of the measured peak
-#   make amalgam            build/linnet.c + build/linnet.h, the library in one file
+#   make amalgam            build/linnet.c + build/linnet*.h, the library in one file
 #   make install DESTDIR= PREFIX= LIBDIR=
 #
 # Options: CC=clang CFLAGS=... BUILD=dir DEFS=-DLN_NO_THREADS
@@ -28,7 +28,7 @@ ALL_CFLAGS = -std=c11 $(CFLAGS) $(WARN) -ffp-contract=off -Iinclude -I$(BUILD) $
 LIB_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -DLINNET_BUILD
 LIBS       = -lm -pthread
 
-ROOMS   := base cpu tensor kernel op graph plan format api
+ROOMS   := base cpu tensor kernel op graph plan format api text
 LIB_SRC := $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 CLI_SRC := $(sort $(wildcard src/cli/*.c)) examples/image.c
@@ -78,7 +78,7 @@ demo: all examples
 
 # ---- tests ----------------------------------------------------------------------
 
-TEST_SRC  := tests/run.c tests/test.c $(sort $(wildcard tests/api/*.c tests/op/*.c tests/format/*.c))
+TEST_SRC  := tests/run.c tests/test.c $(sort $(wildcard tests/api/*.c tests/op/*.c tests/format/*.c tests/text/*.c))
 CHECK_SRC := $(filter-out tests/check/ulp.c,$(sort $(wildcard tests/check/*.c)))
 TEST_CFLAGS = $(ALL_CFLAGS) -D_GNU_SOURCE -Itests
 
@@ -133,8 +133,8 @@ conformance: all
 
 # ---- one file ---------------------------------------------------------------------
 
-amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h
-$(BUILD)/linnet.h: include/linnet.h
+amalgam: $(BUILD)/linnet.c $(BUILD)/linnet.h $(BUILD)/linnet_text.h
+$(BUILD)/%.h: include/%.h
 	@mkdir -p $(BUILD)
 	cp $< $@
 $(BUILD)/linnet.c: $(LIB_SRC) $(wildcard src/*/*.h src/kernel/*.inc) src/amalgam.awk $(BUILD)/op_list.h
@@ -145,7 +145,7 @@ $(BUILD)/linnet.c: $(LIB_SRC) $(wildcard src/*/*.h src/kernel/*.inc) src/amalgam
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 644 include/linnet.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 include/linnet.h include/linnet_text.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/liblinnet.a $(DESTDIR)$(LIBDIR)/
 	install -m 755 $(BUILD)/liblinnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
 	ln -sf liblinnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liblinnet.so.$(MAJOR)

@@ -87,7 +87,7 @@ function put(path, prefix,    line, name, target) {
     while ((getline line < path) > 0) {
         if (line ~ /^[ ]*#[ ]*include "/) {
             name = line; sub(/^[^"]*"/, "", name); sub(/".*$/, "", name)
-            if (name == "linnet.h") { if (!seen["linnet.h"]++) print "#include \"linnet.h\""; continue }
+            if (name ~ /^linnet(_text)?\.h$/) { if (!seen[name]++) print "#include \"" name "\""; continue }
             target = resolve(path, name)
             if (guarded(target) && seen[target]++) continue
             put(target, "")

@@ -4,7 +4,7 @@ set -e
 at=$(mktemp -d)
 trap 'rm -rf "$at"' EXIT
 make install DESTDIR="$at" PREFIX=/usr LIBDIR=/usr/lib/any > /dev/null
-for file in usr/bin/linnet usr/include/linnet.h usr/lib/any/liblinnet.a usr/lib/any/liblinnet.so.0 usr/lib/any/pkgconfig/linnet.pc; do
+for file in usr/bin/linnet usr/include/linnet.h usr/include/linnet_text.h usr/lib/any/liblinnet.a usr/lib/any/liblinnet.so.0 usr/lib/any/pkgconfig/linnet.pc; do
     [ -e "$at/$file" ] || { echo "FAILED: $file is not installed"; exit 1; }
 done
 cat > "$at/use.c" << 'END'

@@ -11,6 +11,7 @@ allowed() { # folder -> pattern of folders that it may include besides its own
         plan) echo 'graph|op|kernel|tensor|base' ;;
         format) echo 'graph|op|tensor|base' ;;
         api) echo 'plan|format|graph|op|kernel|tensor|base' ;;
+        text) echo 'api|base' ;;
         cli) echo 'none' ;;
     esac
 }

@@ -47,17 +47,19 @@ count "$build/oom" examples/mnist/mnist.lnt
 count "$build/damage" --step 97 --run examples/mnist/mnist.lnt
 
 echo "== header, symbols, layers, one file"
-expect "linnet.h as C99" "$cc" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c include/linnet.h
-if command -v c++ > /dev/null; then
-    expect "linnet.h as C++17" c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ include/linnet.h
-else
-    skipped=$((skipped + 1)) && echo "skipped: no C++ compiler"
-fi
+for header in linnet linnet_text; do
+    expect "$header.h as C99" "$cc" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c include/$header.h
+    if command -v c++ > /dev/null; then
+        expect "$header.h as C++17" c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ include/$header.h
+    else
+        skipped=$((skipped + 1)) && echo "skipped: no C++ compiler"
+    fi
+done
 expect "layers" sh tests/layering.sh
 expect "symbols" sh tests/symbols.sh "$build"
 expect "one file, no warning" "$cc" -O2 -Wall -Wextra -I"$build" -c "$build/linnet.c" -o "$build/linnet_one.o"
 expect "tests on one file" "$cc" -std=c11 -D_GNU_SOURCE -Iinclude -I"$build" -Itests -o "$build/tests_one" \
-    tests/run.c tests/test.c $(ls tests/api/*.c tests/op/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
+    tests/run.c tests/test.c $(ls tests/api/*.c tests/op/*.c tests/text/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
 [ -x "$build/tests_one" ] && count "$build/tests_one"
 
 shared=${LINNET_SHARED:-../shared}
