@@ -15,7 +15,8 @@ typedef struct verify {
     cli_options o;
     double rtol, atol, quant_steps;
     bool   verbose;
-    size_t passed, failed, skipped;
+    bool  *random; /* where the model at hand draws numbers, else NULL: was an output compared as random? */
+    size_t passed, failed, skipped, drawn; /* drawn: of the passed, those compared as random */
 } verify;
 
 /* A value as it is stored: a tensor, a sequence of them, or nothing. */
@@ -120,6 +121,46 @@ static double verify_excess(const verify *v, const linnet_tensor *got, const lin
                                                                           : v->atol + v->rtol * fabs(y));
 }
 
+/*
+ * Does the model draw random numbers, of a kind that either keeps an element or makes it 0? (Dropout does only
+ * where it is told of training.)
+ */
+static bool verify_draws(const linnet_model *m)
+{
+    static const char *const op[] = { "Bernoulli", "RandomUniform", "RandomUniformLike" };
+
+    for (size_t i = 0; i < linnet_model_layer_count(m); i++) {
+        const linnet_layer *l = linnet_model_layer(m, i);
+        if (strcmp(linnet_layer_op(l), "Dropout") == 0 && linnet_layer_input_count(l) > 2)
+            return true;
+        for (size_t k = 0; k < sizeof op / sizeof *op; k++)
+            if (strcmp(linnet_layer_op(l), op[k]) == 0)
+                return true;
+    }
+    return false;
+}
+
+/*
+ * Tensors of one type and shape that other random numbers made: what both kept must agree, and how
+ * many are kept may differ by three standard deviations of such a difference, at most sqrt(n / 2) each.
+ */
+static bool verify_as_random(const verify *v, const linnet_tensor *got, const linnet_tensor *want)
+{
+    const size_t n = linnet_tensor_count(want);
+    double kept = 0, wanted = 0;
+
+    if (linnet_tensor_dtype(want) == LINNET_STRING)
+        return false;
+    for (size_t k = 0; k < n; k++) {
+        const double x = linnet_tensor_get(got, k), y = linnet_tensor_get(want, k);
+        kept += x != 0;
+        wanted += y != 0;
+        if (x != 0 && y != 0 && verify_excess(v, got, want, k) > 0)
+            return false;
+    }
+    return fabs(kept - wanted) <= 3 * sqrt((double)n / 2);
+}
+
 /* An empty string, or what is wrong with output i. */
 static void verify_compare(const verify *v, size_t i, const linnet_tensor *got, const linnet_tensor *want,
                            char *out, size_t size)
@@ -150,7 +191,7 @@ static void verify_compare(const verify *v, size_t i, const linnet_tensor *got, 
             worst = k;
         }
     }
-    if (bad)
+    if (bad && !(v->random && (*v->random = verify_as_random(v, got, want))))
         snprintf(out, size, "output %zu: %zu of %zu elements differ, worst [%zu]: got %.9g, want %.9g", i, bad,
                  linnet_tensor_count(want), worst, linnet_tensor_get(got, worst), linnet_tensor_get(want, worst));
 }
@@ -232,8 +273,9 @@ static void verify_report(verify *v, const char *dir, linnet_status st, const ch
 {
     if (st == LINNET_OK) {
         v->passed++;
+        v->drawn += v->random && *v->random;
         if (v->verbose)
-            printf("passed  %s\n", dir);
+            printf("passed  %s%s\n", dir, v->random && *v->random ? " (random)" : "");
     } else if (st == LINNET_ERR_UNSUPPORTED || st == LINNET_ERR_EXTERNAL) {
         v->skipped++;
         if (v->verbose)
@@ -253,6 +295,7 @@ static void verify_dir(verify *v, const char *dir)
     linnet_error err = { 0, "" };
     linnet_model *m;
     linnet_session *s = NULL;
+    bool random = false;
 
     snprintf(path, sizeof path, "%s/model.lnt", dir);
     if (stat(path, &file) != 0)
@@ -264,6 +307,8 @@ static void verify_dir(verify *v, const char *dir)
         verify_report(v, dir, st, err.message);
         return;
     }
+    if (verify_draws(m))
+        v->random = &random;
     st = linnet_session_create(m, &v->o.opt, &s, &err);
     if (st) {
         snprintf(why, sizeof why, "%s", err.message);
@@ -278,6 +323,7 @@ static void verify_dir(verify *v, const char *dir)
         }
     }
     verify_report(v, dir, st, why);
+    v->random = NULL;
     linnet_session_free(s);
     linnet_model_free(m);
 }
@@ -319,6 +365,8 @@ static int verify_run(int argc, char **argv)
     for (size_t i = 0; i < dirs; i++)
         verify_dir(&v, dir[i]);
     free(dir);
+    if (v.drawn)
+        printf("%zu of the passed draw random numbers: compared by type, shape, what is kept and how many\n", v.drawn);
     printf("%zu passed, %zu failed, %zu skipped\n", v.passed, v.failed, v.skipped);
     cli_options_free(&v.o);
     return v.failed ? CLI_FAILED : CLI_OK;

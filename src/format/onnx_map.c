@@ -318,6 +318,21 @@ static linnet_status map_dropout(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
     return LINNET_OK;
 }
 
+/* A layer without a seed gets one of its own, so that no two draw the same numbers: a hash of its output's name. */
+static linnet_status map_seed(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
+{
+    uint32_t hash = 2166136261u;
+
+    LN_UNUSED(g);
+    if (ln_onnx_attr(n, "seed") || n->out_count == 0)
+        return LINNET_OK;
+    for (const char *s = n->out[0]; *s; s++)
+        hash = (hash ^ (uint8_t)*s) * 16777619u;
+    if (strcmp(n->op, "Dropout") == 0)
+        return map_int(m, n, "seed", hash);
+    return map_attribute(m, n, (ln_attr_value){ "seed", LN_ATTR_F32, { .f = (float)(hash >> 8) } });
+}
+
 static linnet_status map_grid_sample(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
 {
     const ln_attr_value *a = ln_onnx_attr(n, "mode");
@@ -571,6 +586,13 @@ static const map_rule map_rules[] = {
     { "Concat", 4, map_concat },
     { "DFT", 20, map_dft },
     { "Dropout", 12, map_dropout },
+    { "Dropout", MAP_ALWAYS, map_seed },
+    { "RandomUniform", MAP_ALWAYS, map_seed },
+    { "RandomNormal", MAP_ALWAYS, map_seed },
+    { "RandomUniformLike", MAP_ALWAYS, map_seed },
+    { "RandomNormalLike", MAP_ALWAYS, map_seed },
+    { "Bernoulli", MAP_ALWAYS, map_seed },
+    { "Multinomial", MAP_ALWAYS, map_seed },
     { "Gemm", 7, map_gemm },
     { "GlobalLpPool", 2, map_lp },
     { "LpPool", 2, map_lp },

@@ -1,28 +1,45 @@
 /*
- * dropout.c - Dropout as inference knows it: nothing is dropped.
- *
- * In training mode with a ratio above 0 its output is random; that is refused.
+ * dropout.c - Dropout: a copy, but in training mode, where each element is kept with probability
+ * 1 - ratio and grows by its inverse. random.h has the generator; elements are counted as they lie in
+ * memory, so a pass that permutes axes draws others.
  */
-#include "op.h"
+#include "random.h"
 
 typedef struct param { int64_t seed; } param;
-typedef struct state { bool mask; } state;
+typedef struct state { bool mask, drops; double ratio; } state;
+
+/* The ratio that applies: 0 where nothing is dropped. LN_WAIT: not known yet. */
+static linnet_status dropout_ratio(int32_t in_count, const ln_desc *in, const void *const *value, double *ratio)
+{
+    *ratio = 0;
+    if (in_count < 3 || !in[2].dtype)
+        return LINNET_OK;
+    if (!value[2])
+        return LN_WAIT;
+    if (!*(const uint8_t *)value[2])
+        return LINNET_OK;
+    *ratio = 0.5;
+    if (!in[1].dtype)
+        return LINNET_OK;
+    if (!value[1])
+        return LN_WAIT;
+    *ratio = ln_get_f64(in[1].dtype, value[1], 0);
+    return LINNET_OK;
+}
 
 static linnet_status infer(const ln_infer *q)
 {
     const bool has_ratio = q->in_count > 1 && q->in[1].dtype, has_mode = q->in_count > 2 && q->in[2].dtype;
+    double ratio;
 
-    if ((has_ratio && ln_count(&q->in[1]) != 1) || (has_mode && (ln_count(&q->in[2]) != 1 || q->in[2].dtype != LINNET_BOOL)))
+    if ((has_ratio && (ln_count(&q->in[1]) != 1 || ln_dtype(q->in[1].dtype)->kind != LN_KIND_FLOAT)) ||
+        (has_mode && (ln_count(&q->in[2]) != 1 || q->in[2].dtype != LINNET_BOOL)))
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Dropout: ratio or training_mode is not one number");
-    if (has_mode && !q->value[2])
+    if (dropout_ratio(q->in_count, q->in, q->value, &ratio) == LN_WAIT)
         return LN_WAIT;
-    if (has_mode && *(const uint8_t *)q->value[2]) {
-        if (has_ratio && !q->value[1])
-            return LN_WAIT;
-        if (!has_ratio || ln_get_f64(q->in[1].dtype, q->value[1], 0) != 0)
-            return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "Dropout: training mode is not supported");
-    }
-    if (ln_dtype(q->in[0].dtype)->bits % 8)
+    if (!(ratio >= 0 && ratio <= 1))
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "Dropout: a ratio of %g", ratio);
+    if (ln_dtype(q->in[0].dtype)->bits % 8 || (ratio > 0 && ln_dtype(q->in[0].dtype)->kind != LN_KIND_FLOAT))
         return ln_fail_type(q->err, 0, q->in[0].dtype);
     q->out[0] = q->in[0];
     if (q->out_count > 1) {
@@ -34,21 +51,36 @@ static linnet_status infer(const ln_infer *q)
 
 static linnet_status prepare(ln_prepare *q)
 {
-    ((state *)q->state)->mask = q->out_count > 1;
+    state *s = q->state;
+
+    s->mask = q->out_count > 1;
+    if (dropout_ratio(q->in_count, q->in, q->value, &s->ratio))
+        return LINNET_ERR_UNSUPPORTED;
+    s->drops = s->ratio > 0;
     ln_split(q, ln_count(&q->in[0]));
     return LINNET_OK;
 }
 
 static linnet_status run(const ln_run *r)
 {
-    const size_t size = ln_dtype(r->in_desc[0].dtype)->bits / 8u;
+    const state *s = r->state;
+    const int32_t type = r->in_desc[0].dtype;
+    const size_t size = ln_dtype(type)->bits / 8u;
+    const uint64_t key = ln_random_key((double)((const param *)r->param)->seed);
     size_t from, count;
 
     ln_part(ln_count(&r->in_desc[0]), r->task, &from, &count);
-    if (r->out[0] && r->out[0] != r->in[0])
+    if (r->out[0] && r->out[0] != r->in[0] && !s->drops)
         memcpy((char *)r->out[0] + from * size, (const char *)r->in[0] + from * size, count * size);
-    if (((const state *)r->state)->mask && r->out[1])
+    if (s->mask && r->out[1] && !s->drops)
         memset((char *)r->out[1] + from, 1, count);
+    for (size_t i = from; i < from + count && s->drops; i++) {
+        const bool kept = ln_random_unit(key, i) >= s->ratio;
+        if (r->out[0])
+            ln_set_f64(type, r->out[0], i, kept ? ln_get_f64(type, r->in[0], i) / (1 - s->ratio) : 0);
+        if (s->mask && r->out[1])
+            ((uint8_t *)r->out[1])[i] = kept;
+    }
     return LINNET_OK;
 }
 
