@@ -173,6 +173,11 @@ typedef struct linnet_tensor  linnet_tensor;
 typedef linnet_status (*linnet_external_fn)(void *user, const char *location, uint64_t offset,
                                             uint64_t length, void *out);
 
+/* Output `output` of a run becomes input `input` of the next: see linnet_session_tie(). */
+typedef struct linnet_tie {
+    size_t output, input;
+} linnet_tie;
+
 /* Fill with linnet_options_init(), then change what you need. NULL in a call: the defaults. */
 typedef struct linnet_options {
     uint32_t                struct_size;
@@ -186,6 +191,8 @@ typedef struct linnet_options {
     int32_t                 precision;  /* of a session: LINNET_PRECISION_* */
     uint32_t                copy;       /* of linnet_model_load(): 1 copies the bytes */
     uint32_t                profile;    /* of a session: 1 measures every step */
+    const linnet_tie       *ties;       /* of a session: made with it; the way to tie in a placed one */
+    size_t                  tie_count;
 } linnet_options;
 
 LINNET_API void linnet_options_init(linnet_options *opt); /* NULL does nothing */
@@ -523,6 +530,43 @@ LINNET_API linnet_status linnet_session_plan(linnet_session *s, linnet_error *er
 
 /* Output i of the last run; NULL before a run. Valid until the next run. */
 LINNET_API const linnet_tensor *linnet_session_output(const linnet_session *s, size_t i);
+
+/* ---- sessions: state ----------------------------------------------------------------------------------- */
+
+/*
+ * Recurrent state. After this, what a run leaves in `output` is what the next run finds in `input`: a stream
+ * goes through the model chunk by chunk, and neither hidden states nor caches pass through the caller.
+ *
+ *     linnet_session_tie(s, 1, 1, &err);                 output 1 is input 1 of the next run
+ *     for (;;) { linnet_session_set_input(s, 0, ...); linnet_session_run(s, &err); ... }
+ *
+ * The state starts as zeros, or as what the input had been set to, which is copied. Setting a tied
+ * input later gives the state that value (copied too, so it need not be kept). An open dimension is taken
+ * from another input that has been set and names the same symbol; where there is none, set the tied
+ * input once. Type and shape of both must be the same once planned: else LINNET_ERR_SHAPE, here or at the run.
+ * A run that fails leaves the state as it was. Tying may allocate, runs do not. In a placed session ties
+ * come from linnet_options, and linnet_session_size() counts them.
+ */
+LINNET_API linnet_status linnet_session_tie(linnet_session *s, size_t output, size_t input, linnet_error *err);
+/* All tied inputs back to zeros: the next run begins a new stream. */
+LINNET_API linnet_status linnet_session_reset(linnet_session *s, linnet_error *err);
+
+/*
+ * The state as bytes, the same on every machine of one byte order: a header that names the network (its
+ * operators, inputs, outputs and the shapes of its weights, not their values), types and shapes, then the
+ * elements and a checksum. Loading checks all of it before anything changes; a state of another network, of
+ * other ties or of a size that does not fit gets an error. `size` must be exact in both.
+ */
+LINNET_API linnet_status linnet_session_state_size(const linnet_session *s, size_t *bytes, linnet_error *err);
+LINNET_API linnet_status linnet_session_save_state(const linnet_session *s, void *out, size_t size,
+                                                   linnet_error *err);
+LINNET_API linnet_status linnet_session_load_state(linnet_session *s, const void *data, size_t size,
+                                                   linnet_error *err);
+/* The state of `from` into `to`, a session of the same model with the same ties. */
+LINNET_API linnet_status linnet_session_copy_state(const linnet_session *from, linnet_session *to,
+                                                   linnet_error *err);
+
+/* ---- sessions: facts -------------------------------------------------------------------------------------- */
 
 typedef struct linnet_session_info {
     uint32_t struct_size;  /* set before the call */

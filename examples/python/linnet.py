@@ -44,7 +44,8 @@ class _Message(ctypes.Structure):
 class _Options(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("isa_mask", c_uint32), ("allocator", c_void_p), ("limits", c_void_p),
                 ("pool", c_void_p), ("external", c_void_p), ("external_user", c_void_p), ("passes", c_uint32),
-                ("precision", c_int32), ("copy", c_uint32), ("profile", c_uint32)]
+                ("precision", c_int32), ("copy", c_uint32), ("profile", c_uint32), ("ties", c_void_p),
+                ("tie_count", c_size_t)]
 
 
 class _Value(ctypes.Structure):
@@ -79,6 +80,9 @@ def _load():
     lib.linnet_tensor_dim.restype, lib.linnet_tensor_dim.argtypes = c_int64, [c_void_p, c_int32]
     for name in ("linnet_tensor_dtype", "linnet_tensor_rank"):
         getattr(lib, name).argtypes = [c_void_p]
+    lib.linnet_session_tie.argtypes = [c_void_p, c_size_t, c_size_t, c_void_p]
+    for name in ("linnet_session_save_state", "linnet_session_load_state"):
+        getattr(lib, name).argtypes = [c_void_p, c_char_p, c_size_t, c_void_p]
     for name in ("linnet_session_free", "linnet_model_free", "linnet_pool_free", "linnet_tensor_free"):
         getattr(lib, name).argtypes, getattr(lib, name).restype = [c_void_p], None
     lib.linnet_version.restype = c_char_p
@@ -158,7 +162,7 @@ class Session:
     def __init__(self, model, threads=1, exact=False):
         options = _Options()
         _lib.linnet_options_init(byref(options))
-        self._pool, self._handle, self._model = c_void_p(), c_void_p(), model
+        self._pool, self._handle, self._model, self._tied = c_void_p(), c_void_p(), model, set()
         if threads > 1:
             _call(_lib.linnet_pool_create, c_int32(threads), None, byref(self._pool))
             options.pool = self._pool.value
@@ -166,14 +170,19 @@ class Session:
         _call(_lib.linnet_session_create, model._handle, byref(options), byref(self._handle))
 
     def run(self, inputs):
-        """inputs: a dict by name, or a sequence in the model's order. Returns new arrays."""
+        """inputs: a dict by name, or a sequence in the model's order. Returns new arrays.
+
+        A tied input may be left out, or be None; given, it sets the state.
+        """
         if isinstance(inputs, dict):
             unknown = set(inputs) - {v["name"] for v in self._model.inputs}
             if unknown:
                 raise Error(f"the model has no input {sorted(unknown)}")
-            inputs = [inputs[v["name"]] for v in self._model.inputs]
+            inputs = [inputs.get(v["name"]) if i in self._tied else inputs[v["name"]]
+                      for i, v in enumerate(self._model.inputs)]
         # run() reads the arrays: they must stay alive until it is done.
-        held = [self._set(i, value, info["dtype"]) for i, (value, info) in enumerate(zip(inputs, self._model.inputs))]
+        held = [self._set(i, value, info["dtype"]) for i, (value, info) in enumerate(zip(inputs, self._model.inputs))
+                if value is not None or i not in self._tied]
         _call(_lib.linnet_session_run, self._handle)
         del held
         return [self._output(i) for i in range(len(self._model.outputs))]
@@ -199,6 +208,39 @@ class Session:
         if length == 0 and self._model.outputs[i]["kind"] == 2:
             return None
         return [_array(_lib.linnet_session_output_item(self._handle, i, k)) for k in range(length)]
+
+    def tie(self, output, input):
+        """What a run leaves in `output` is `input` of the next. Both by name or by index."""
+        output = self._index(output, self._model.outputs)
+        input = self._index(input, self._model.inputs)
+        _call(_lib.linnet_session_tie, self._handle, output, input)
+        self._tied.add(input)
+
+    @staticmethod
+    def _index(which, values):
+        names = [v["name"] for v in values]
+        if isinstance(which, str) and which not in names:
+            raise Error(f"there is no \"{which}\" among {names}")
+        return names.index(which) if isinstance(which, str) else which
+
+    def reset(self):
+        """All tied inputs back to zeros."""
+        _call(_lib.linnet_session_reset, self._handle)
+
+    def save_state(self):
+        """The state as bytes."""
+        size = c_size_t()
+        _call(_lib.linnet_session_state_size, self._handle, byref(size))
+        data = ctypes.create_string_buffer(size.value)
+        _call(_lib.linnet_session_save_state, self._handle, data, size)
+        return data.raw
+
+    def load_state(self, data):
+        _call(_lib.linnet_session_load_state, self._handle, data, len(data))
+
+    def copy_state(self, other):
+        """The state of `other`, a session of the same model with the same ties, into this one."""
+        _call(_lib.linnet_session_copy_state, other._handle, self._handle)
 
     def __del__(self):
         if getattr(self, "_handle", None):

@@ -26,6 +26,12 @@ linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint
 /* All or nothing: on failure no half-written file is left at `path`. */
 linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err);
 
+/* Can input i be that? */
+linnet_status ln_input_fits(const linnet_session *s, size_t i, const ln_desc *d, linnet_error *err);
+
+/* The ties of the options, in memory of `arena` or (NULL) of the session's allocator. */
+linnet_status ln_session_ties(linnet_session *s, const linnet_options *opt, ln_arena *arena, linnet_error *err);
+
 /* Name, type and shape of a value of the model's graph. */
 void ln_value_info(const ln_value *v, linnet_value_info *out);
 

@@ -82,14 +82,15 @@ linnet_status linnet_session_create(const linnet_model *m, const linnet_options 
     s->arena = arena;
     s->owns_sequences = true;
     ln_model_retain(m);
-    if (session_declared(m, s->input)) {
-        st = ln_session_plan(s, err);
-        if (st) {
-            linnet_session_free(s);
-            return st;
-        }
-    } else {
+    const bool declared = session_declared(m, s->input);
+    if (!declared)
         memset(s->input, 0, (m->graph->input_count + 1) * sizeof *s->input);
+    st = ln_session_ties(s, opt, NULL, err);
+    if (!st && declared)
+        st = ln_session_plan(s, err);
+    if (st) {
+        linnet_session_free(s);
+        return st;
     }
     *out = s;
     return LINNET_OK;
@@ -128,7 +129,7 @@ linnet_status linnet_session_size(const linnet_model *m, const linnet_options *o
         st = ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a session");
     else if (!session_declared(m, s->input))
         st = ln_fail(err, LINNET_ERR_SHAPE, "an input of the model has an open dimension: its memory cannot be known");
-    else
+    else if ((st = ln_session_ties(s, opt, &arena, err)) == LINNET_OK)
         st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, &need, &plan, err);
     if (!st) {
         const size_t own = (arena.total + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
@@ -167,6 +168,8 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
     s->placed = true;
     if (!session_declared(m, s->input))
         return ln_fail(err, LINNET_ERR_SHAPE, "an input of the model has an open dimension: its memory cannot be known");
+    if ((st = ln_session_ties(s, opt, &arena, err)) != LINNET_OK)
+        return st;
     const size_t own = (arena.used + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
     if (own >= size)
         return ln_fail(err, LINNET_ERR_MEMORY, "the memory given is too small for the session");
@@ -175,6 +178,10 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
         return st == LINNET_ERR_MEMORY
                    ? ln_fail(err, st, "the memory given is too small for the session: see linnet_session_size()")
                    : st;
+    if ((st = ln_state_fits(s, s->plan, err)) != LINNET_OK) {
+        ln_plan_free(s->plan);
+        return st;
+    }
     ln_session_outputs(s);
     ln_model_retain(m);
     *out = s;
@@ -184,6 +191,21 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
 #undef PLACE_SLACK
 
 /* ---- inputs and outputs ------------------------------------------------------------------- */
+
+linnet_status ln_input_fits(const linnet_session *s, size_t i, const ln_desc *d, linnet_error *err)
+{
+    const ln_value *v = &s->graph->value[s->graph->input[i]];
+    char text[LN_DESC_TEXT];
+    bool fits = v->kind != LN_VALUE_TENSOR || v->desc.rank == -1 || v->desc.rank == d->rank;
+
+    for (int32_t k = 0; v->kind == LN_VALUE_TENSOR && fits && k < v->desc.rank; k++)
+        fits = v->desc.dim[k] < 0 || v->desc.dim[k] == d->dim[k];
+    if (!fits)
+        return ln_fail(err, LINNET_ERR_SHAPE, "input \"%s\" cannot be %s", v->name, ln_desc_text(d, text));
+    if (s->placed && !ln_same_shape(d, &s->plan->input[i]))
+        return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
+    return LINNET_OK;
+}
 
 linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtype, int32_t rank,
                                        const int64_t *dims, const void *data, size_t size, linnet_error *err)
@@ -213,13 +235,16 @@ linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtyp
     const size_t width = ln_dtype(dtype)->bits / 8u;
     if (width > 1 && (uintptr_t)data % LN_MIN(width, (size_t)8))
         return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\": data is not aligned to its element type", v->name);
-    bool fits = v->kind != LN_VALUE_TENSOR || v->desc.rank == -1 || v->desc.rank == rank;
-    for (int32_t k = 0; v->kind == LN_VALUE_TENSOR && fits && k < v->desc.rank; k++)
-        fits = v->desc.dim[k] < 0 || v->desc.dim[k] == dims[k];
-    if (!fits)
-        return ln_fail(err, LINNET_ERR_SHAPE, "input \"%s\" cannot be %s", v->name, ln_desc_text(&d, text));
-    if (s->placed && !ln_same_shape(&d, &s->plan->input[i]))
-        return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
+    linnet_status st = ln_input_fits(s, i, &d, err);
+    ln_tie *tie = ln_state_of(s, i);
+    if (st || (tie && (st = ln_state_room(s, tie, &d, err)) != LINNET_OK))
+        return st;
+    if (tie) {
+        tie->follows = false;
+        if (size)
+            memmove(tie->data, data, size);
+        data = tie->data;
+    }
     s->input[i] = d;
     s->input_data[i] = data;
     s->input_kind[i] = LN_GIVEN_TENSOR;
@@ -316,6 +341,9 @@ linnet_status linnet_session_plan(linnet_session *s, linnet_error *err)
 {
     if (!ln_given(s, "session", err))
         return LINNET_ERR_ARGUMENT;
+    const linnet_status st = ln_state_ready(s, err);
+    if (st)
+        return st;
     for (size_t i = 0; i < s->graph->input_count; i++)
         if (s->input[i].dtype == 0 && s->input_kind[i] == LN_GIVEN_TENSOR)
             return ln_fail(err, LINNET_ERR_ARGUMENT, "input \"%s\" has no shape yet",

@@ -352,8 +352,15 @@ static void recurrent_project(const ln_run *r, const ln_recurrent *s)
     const ln_gemm_f32 g = { s->width, s->in, 1, w + dir * s->x.packed,
                             bias ? bias + dir * 2 * s->width : NULL, { LN_FN_NONE, 0, 0 } };
     float *xw = (float *)r->workspace + s->xw_at + dir * s->steps * s->batch * s->width;
+    const float *x = r->in[0];
+    size_t m[2], n[2];
 
-    ln_dense_run(&s->x, r->kernel, &g, r->in[0], s->in, xw, s->width, NULL, 0, r->task % s->x.tasks);
+    if (s->x.m == 1) { /* summed like one row of many: a stream has the bits of its sequence */
+        ln_dense_range(&s->x, r->task % s->x.tasks, m, n);
+        r->kernel->gemm_f32(&g, 1, &x, xw, s->width, NULL, 0, n[0], n[1]);
+        return;
+    }
+    ln_dense_run(&s->x, r->kernel, &g, x, s->in, xw, s->width, NULL, 0, r->task % s->x.tasks);
 }
 
 void ln_recurrent_multiply(const ln_recurrent_block *b, size_t part, const float *x, float *y,

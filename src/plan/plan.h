@@ -7,6 +7,7 @@
  *   cache.c    derived constants (packed weights) of a model, shared by sessions
  *   dynamic.c  steps whose shapes are known only while running
  *   session.c  inputs, run, outputs
+ *   state.c    outputs that are the inputs of the next run
  */
 #ifndef LN_PLAN_H
 #define LN_PLAN_H
@@ -237,6 +238,14 @@ void ln_copy_rows(void *y, size_t ldy, const void *x, size_t ldx, size_t outer, 
 
 enum { LN_GIVEN_TENSOR, LN_GIVEN_SEQUENCE, LN_GIVEN_NOTHING };
 
+/* Output `output` of a run is input `input` of the next. */
+typedef struct ln_tie {
+    size_t output, input;
+    bool   follows; /* its shape was found from other inputs, and may change with them after a reset */
+    void  *data;
+    size_t room;    /* bytes at data */
+} ln_tie;
+
 struct linnet_session {
     linnet_model *model;
     const ln_graph *graph;     /* the model's, or a body of a control-flow step */
@@ -252,6 +261,8 @@ struct linnet_session {
     linnet_tensor *output, item; /* item: of a sequence, as last asked for */
     void        **output_to;
     size_t       *output_to_size;
+    ln_tie       *tie;         /* at most one for each input */
+    size_t        tie_count;
     void         *work;        /* workspace, scratch and state of the dynamic step that runs */
     size_t        work_size;
     ln_arena      arena;       /* of this object and its arrays, where they are on the heap */

@@ -105,7 +105,8 @@ linnet_session *ln_session_new(linnet_model *m, const ln_graph *graph, const ln_
         !(s->input_kind = ln_arena_alloc(arena, in, sizeof *s->input_kind)) ||
         !(s->output = ln_arena_alloc(arena, out, sizeof *s->output)) ||
         !(s->output_to = ln_arena_alloc(arena, out, sizeof *s->output_to)) ||
-        !(s->output_to_size = ln_arena_alloc(arena, out, sizeof *s->output_to_size)))
+        !(s->output_to_size = ln_arena_alloc(arena, out, sizeof *s->output_to_size)) ||
+        !(s->tie = ln_arena_alloc(arena, in, sizeof *s->tie)))
         return NULL;
     s->model = m;
     s->graph = graph;
@@ -137,6 +138,8 @@ void ln_session_end(linnet_session *s)
         for (size_t i = 0; i < s->graph->input_count; i++)
             if (s->owns_sequences)
                 ln_free(&alloc, s->input_sequence[i].item, s->input_sequence[i].bytes);
+        for (size_t i = 0; i < s->tie_count; i++)
+            ln_free(&alloc, s->tie[i].data, s->tie[i].room);
         ln_free(&alloc, s->work, s->work_size);
         ln_arena_free(&arena);
     }
@@ -160,9 +163,13 @@ linnet_status ln_session_plan(linnet_session *s, linnet_error *err)
         return LINNET_OK;
     if (s->placed)
         return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
-    const linnet_status st = ln_plan_create(s->model, s->graph, &s->config, s->input, NULL, 0, NULL, &plan, err);
+    linnet_status st = ln_plan_create(s->model, s->graph, &s->config, s->input, NULL, 0, NULL, &plan, err);
     if (st)
         return st;
+    if ((st = ln_state_fits(s, plan, err)) != LINNET_OK) {
+        ln_plan_free(plan);
+        return st;
+    }
     ln_plan_free(s->plan);
     s->plan = plan;
     s->ran = false;
@@ -236,6 +243,8 @@ linnet_status ln_session_run(linnet_session *s, linnet_error *err)
     const ln_graph *g = s->graph;
     linnet_status st;
 
+    if ((st = ln_state_ready(s, err)) != LINNET_OK)
+        return st;
     for (size_t i = 0; i < g->input_count; i++)
         if (s->input_kind[i] == LN_GIVEN_TENSOR)
             if (s->input[i].dtype == 0 || (!s->input_data[i] && ln_count(&s->input[i]) > 0))
@@ -246,7 +255,8 @@ linnet_status ln_session_run(linnet_session *s, linnet_error *err)
     for (size_t i = 0; i < s->plan->patch_count; i++)
         *s->plan->patch[i].where = s->input_data[s->plan->patch[i].input];
     run_inputs(s);
-    if ((st = run_steps(s, err)) != LINNET_OK || (st = run_results(s, err)) != LINNET_OK)
+    if ((st = run_steps(s, err)) != LINNET_OK || (st = run_results(s, err)) != LINNET_OK ||
+        (st = ln_state_advance(s, err)) != LINNET_OK)
         return st;
     s->ran = true;
     return LINNET_OK;

@@ -21,4 +21,27 @@ void            ln_session_end(linnet_session *s);
 /* Output i of the last run as a value. */
 ln_slot ln_session_result(const linnet_session *s, size_t i);
 
+/* ---- state (state.c) ---- */
+
+/* The tie of input `input`, or NULL. */
+ln_tie *ln_state_of(const linnet_session *s, size_t input);
+
+/* Tie output to input, which exist. Memory for an input of known shape comes from `arena`, where it is not NULL. */
+linnet_status ln_state_tie(linnet_session *s, size_t output, size_t input, ln_arena *arena, linnet_error *err);
+
+/* Room for a state of that shape; what is there stays. */
+linnet_status ln_state_room(linnet_session *s, ln_tie *t, const ln_desc *d, linnet_error *err);
+
+/* Give states without a shape one (and zeros), as far as declarations and other inputs tell it. */
+linnet_status ln_state_ready(linnet_session *s, linnet_error *err);
+
+/* In this plan, has every tied output the type and shape of its input, as far as planning knows? */
+linnet_status ln_state_fits(const linnet_session *s, const ln_plan *p, linnet_error *err);
+
+/* After a run: all tied outputs become inputs, or none does. */
+linnet_status ln_state_advance(linnet_session *s, linnet_error *err);
+
+/* Zeros everywhere. */
+void ln_state_reset(linnet_session *s);
+
 #endif
