@@ -1,11 +1,25 @@
 /*
- * bench.c - how long a model takes: load, first run, steady runs; per layer with --layers.
+ * bench.c - how long a model takes: load, first run, steady runs; per layer with --layers;
+ * what the start of a fresh process costs beyond one steady run, and its memory, with --start.
  */
 #include "cli.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__unix__) || defined(__APPLE__)
+#  include <sys/resource.h>
+
+/* The most memory that this process ever had, in bytes; 0: unknown. */
+static uint64_t bench_peak(void)
+{
+    struct rusage use;
+
+    return getrusage(RUSAGE_SELF, &use) == 0 ? (uint64_t)use.ru_maxrss * 1024 : 0;
+}
+#else
+static uint64_t bench_peak(void) { return 0; }
+#endif
 
 /* Counts what the library allocates, on the way to malloc. */
 static void *bench_alloc(void *user, size_t size, size_t align)
@@ -26,8 +40,9 @@ typedef struct bench {
     cli_options o;
     const char *path, *shape[16];
     int         shapes;
-    double      seconds;
-    bool        layers;
+    double      seconds, open, load; /* load: opening and planning */
+    bool        layers, start;
+    uint64_t    before; /* bytes of the process before the model */
     uint64_t    allocations;
 } bench;
 
@@ -114,7 +129,33 @@ static double bench_count(bench *b, const linnet_model *m, linnet_tensor *const 
     return good ? (double)(b->allocations - before) / RUNS : -1;
 }
 
-static int bench_measure(bench *b, const linnet_model *m, linnet_session *s, linnet_tensor *const *in, double load)
+/* One line about the start of this process: times in ms, memory in MB. */
+static int bench_start(const bench *b, const linnet_model *m, linnet_session *s)
+{
+    linnet_session_info p = { .struct_size = sizeof p };
+    double took[2] = { 0, 1e30 }; /* first, best of the others */
+    linnet_error err;
+
+    for (int i = 0; i < 6; i++) {
+        const double start = cli_now();
+        if (linnet_session_run(s, &err))
+            return cli_fail("%s: %s", b->path, err.message);
+        const double t = cli_now() - start;
+        took[i > 0] = i > 1 && took[1] < t ? took[1] : t;
+    }
+    linnet_session_get_info(s, &p);
+    printf(b->o.json ? "{\"model\": \"%s\", \"open_ms\": %.3f, \"plan_ms\": %.3f, \"first_ms\": %.3f, "
+                       "\"steady_ms\": %.3f, \"start_ms\": %.3f, \"peak_mb\": %.1f, \"before_mb\": %.1f, "
+                       "\"weights_mb\": %.1f, \"packed_mb\": %.1f, \"arena_mb\": %.1f}\n"
+                     : "%s: open %.3f ms, plan %.3f ms, first run %.3f ms, steady %.3f ms: start %.3f ms\n"
+                       "peak %.1f MB, before the model %.1f MB; weights %.1f MB, packed %.1f MB, arena %.1f MB\n",
+           b->path, b->open * 1e3, (b->load - b->open) * 1e3, took[0] * 1e3, took[1] * 1e3,
+           (b->load + took[0] - took[1]) * 1e3, (double)bench_peak() * 1e-6, (double)b->before * 1e-6,
+           (double)linnet_model_weight_bytes(m) * 1e-6, (double)p.weight_bytes * 1e-6, (double)p.arena_bytes * 1e-6);
+    return CLI_OK;
+}
+
+static int bench_measure(bench *b, const linnet_model *m, linnet_session *s, linnet_tensor *const *in)
 {
     linnet_session_info p = { .struct_size = sizeof p };
     size_t runs = 0, room = 1024;
@@ -151,7 +192,7 @@ static int bench_measure(bench *b, const linnet_model *m, linnet_session *s, lin
         : "%s  threads %d  %s  runs %zu\nload %.3f ms, first run %.3f ms\nmin %.4f ms, median %.4f ms, p99 %.4f ms\n"
           "%.5f GFLOP, %.2f GFLOP/s\narena %" PRIu64 " bytes, packed weights %" PRIu64
           " bytes, %.3f allocations per run\n";
-    printf(format, b->path, p.threads, linnet_isa_name((uint32_t)p.isa), runs, load * 1e3, first * 1e3, took[0] * 1e3,
+    printf(format, b->path, p.threads, linnet_isa_name((uint32_t)p.isa), runs, b->load * 1e3, first * 1e3, took[0] * 1e3,
            median * 1e3, took[(runs * 99) / 100] * 1e3, p.flop * 1e-9, p.flop * 1e-9 / median, p.arena_bytes,
            p.weight_bytes, bench_count(b, m, in));
     free(took);
@@ -172,6 +213,8 @@ static int bench_run(int argc, char **argv)
             continue;
         if (strcmp(argv[i], "--layers") == 0)
             b.layers = true;
+        else if (strcmp(argv[i], "--start") == 0)
+            b.start = true;
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             b.seconds = atof(argv[++i]);
         else if (strcmp(argv[i], "--shape") == 0 && i + 1 < argc && b.shapes < 16)
@@ -186,18 +229,20 @@ static int bench_run(int argc, char **argv)
     if (!cli_options_ready(&b.o))
         return CLI_FAILED;
     b.o.opt.profile = b.layers;
+    b.before = bench_peak();
     const double start = cli_now();
     if (linnet_model_open(b.path, &b.o.opt, &m, &err))
         return cli_fail("%s: %s", b.path, err.message);
+    b.open = cli_now() - start;
     int status = CLI_FAILED;
     if (linnet_session_create(m, &b.o.opt, &s, &err)) {
         cli_fail("%s: %s", b.path, err.message);
     } else {
-        const double load = cli_now() - start;
+        b.load = cli_now() - start;
         const size_t count = linnet_model_input_count(m);
         linnet_tensor **in = bench_inputs(&b, m, s);
         if (in)
-            status = bench_measure(&b, m, s, in, load);
+            status = b.start ? bench_start(&b, m, s) : bench_measure(&b, m, s, in);
         for (size_t i = 0; in && i < count; i++)
             linnet_tensor_free(in[i]);
         free(in);
@@ -209,6 +254,6 @@ static int bench_run(int argc, char **argv)
 }
 
 const cli_command cli_bench = {
-    "bench", "MODEL [--seconds S] [--layers] [--shape NAME=1x3x224x224] [--json] " CLI_OPTIONS,
+    "bench", "MODEL [--seconds S] [--layers | --start] [--shape NAME=1x3x224x224] [--json] " CLI_OPTIONS,
     "measure a model on random input", bench_run,
 };
