@@ -189,7 +189,7 @@ typedef struct linnet_options {
     void                   *external_user;
     uint32_t                passes;     /* of a session: LINNET_PASS_* [all] */
     int32_t                 precision;  /* of a session: LINNET_PRECISION_* */
-    uint32_t                copy;       /* of linnet_model_load(): 1 copies the bytes */
+    uint32_t                copy;       /* of linnet_model_open() and _load(): 1 copies the bytes */
     uint32_t                profile;    /* of a session: 1 measures every step */
     const linnet_tie       *ties;       /* of a session: made with it; the way to tie in a placed one */
     size_t                  tie_count;
@@ -231,6 +231,12 @@ LINNET_API const char *linnet_tensor_string(const linnet_tensor *t, size_t i);
  * Read a model; the format (.lnt or ONNX) is told from the bytes. Everything is checked
  * here: a model that loads has only operators that this library has, with legal
  * attributes. Free with linnet_model_free().
+ *
+ * Where the system can, the file is mapped: weights are used where they lie, those that kernels want in
+ * another form are read once, and no copy of the file is in memory. Replace such a file by renaming
+ * another one to its name, as linnet_model_save() does. If somebody writes to it while the model lives,
+ * results are wrong but nothing else is; if somebody cuts it shorter, the system may end the process,
+ * as with any mapped file. opt->copy = 1 reads the file instead, for files that others may write to.
  */
 LINNET_API linnet_status linnet_model_open(const char *path, const linnet_options *opt,
                                            linnet_model **out, linnet_error *err);

@@ -19,9 +19,10 @@ linnet_status ln_model_finish(linnet_model *m, linnet_error *err);
 /* True, or false with an error: p is NULL. */
 bool ln_given(const void *p, const char *what, linnet_error *err);
 
-/* All bytes of a file, at most `limit`, in memory of `alloc`. */
-linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
-                           size_t *size, linnet_error *err);
+/* All bytes of a file, at most `limit`: mapped, or (copy: always) read into memory of `alloc`. */
+linnet_status ln_file_open(const char *path, const linnet_allocator *alloc, uint64_t limit, bool copy, ln_file *out,
+                           linnet_error *err);
+void          ln_file_close(const ln_file *f, const linnet_allocator *alloc);
 
 /* All or nothing: on failure no half-written file is left at `path`. */
 linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err);

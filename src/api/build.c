@@ -98,16 +98,15 @@ linnet_status linnet_model_add_weights(linnet_model *m, const void *data, size_t
 
 linnet_status linnet_model_open_weights(linnet_model *m, const char *path, linnet_error *err)
 {
-    void *data;
-    size_t size;
+    ln_file file;
 
     if (!build_open(m, "weights", err) || !ln_given(path, "path", err))
         return LINNET_ERR_ARGUMENT;
-    linnet_status st = ln_file_read(path, &m->alloc, m->limits.file_size, &data, &size, err);
+    linnet_status st = ln_file_open(path, &m->alloc, m->limits.file_size, true, &file, err);
     if (st)
         return st;
-    st = linnet_model_add_weights(m, data, size, err);
-    ln_free(&m->alloc, data, size);
+    st = linnet_model_add_weights(m, file.data, file.size, err);
+    ln_file_close(&file, &m->alloc);
     return st;
 }
 

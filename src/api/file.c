@@ -1,18 +1,29 @@
 /*
  * file.c - the only place that opens files: whole models in, whole models out.
+ *
+ * A model's file is mapped where the system can do that, so that its pages are read when they
+ * are wanted, belong to the system, and can be given back.
  */
+#if defined(__linux__) && !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE /* fileno, mmap */
+#endif
 #include "api.h"
 
 #ifdef LN_NO_STDIO
 
-linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
-                           size_t *size, linnet_error *err)
+linnet_status ln_file_open(const char *path, const linnet_allocator *alloc, uint64_t limit, bool copy, ln_file *out,
+                           linnet_error *err)
 {
     LN_UNUSED(alloc);
     LN_UNUSED(limit);
-    LN_UNUSED(data);
-    LN_UNUSED(size);
+    LN_UNUSED(copy);
+    LN_UNUSED(out);
     return ln_fail(err, LINNET_ERR_UNSUPPORTED, "%s: this build opens no files", path);
+}
+
+void ln_file_close(const ln_file *f, const linnet_allocator *alloc)
+{
+    ln_free(alloc, f->data, f->size);
 }
 
 linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err)
@@ -35,13 +46,39 @@ static long file_size(FILE *f)
     return fseek(f, 0, SEEK_SET) == 0 ? size : -1;
 }
 
-linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint64_t limit, void **data,
-                           size_t *size, linnet_error *err)
+#if !defined(LN_NO_MMAP) && (defined(__unix__) || defined(__APPLE__))
+#  include <sys/mman.h>
+
+/* A read-only view of the file; NULL: it has to be read. */
+static void *file_map(FILE *f, size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void file_unmap(void *p, size_t size) { munmap(p, size); }
+#else
+static void *file_map(FILE *f, size_t size)
+{
+    LN_UNUSED(f);
+    LN_UNUSED(size);
+    return NULL;
+}
+
+static void file_unmap(void *p, size_t size)
+{
+    LN_UNUSED(p);
+    LN_UNUSED(size);
+}
+#endif
+
+linnet_status ln_file_open(const char *path, const linnet_allocator *alloc, uint64_t limit, bool copy, ln_file *out,
+                           linnet_error *err)
 {
     linnet_status st = LINNET_OK;
 
-    *data = NULL;
-    *size = 0;
+    memset(out, 0, sizeof *out);
     FILE *f = fopen(path, "rb");
     if (!f)
         return ln_fail(err, LINNET_ERR_IO, "%s cannot be opened", path);
@@ -52,18 +89,27 @@ linnet_status ln_file_read(const char *path, const linnet_allocator *alloc, uint
     else if ((unsigned long)bytes > limit)
         st = ln_fail(err, LINNET_ERR_LIMIT, "%s has %lld bytes, the limit is %llu", path, (long long)bytes,
                      (unsigned long long)limit);
-    else if (!(*data = ln_alloc(alloc, (size_t)bytes)))
+    else if (!copy && (out->data = file_map(f, (size_t)bytes)) != NULL)
+        out->mapped = true;
+    else if (!(out->data = ln_alloc(alloc, (size_t)bytes)))
         st = ln_fail(err, LINNET_ERR_MEMORY, "no memory for the %lld bytes of %s", (long long)bytes, path);
-    else if (fread(*data, 1, (size_t)bytes, f) != (size_t)bytes)
+    else if (fread(out->data, 1, (size_t)bytes, f) != (size_t)bytes)
         st = ln_fail(err, LINNET_ERR_IO, "%s cannot be read", path);
+    out->size = bytes > 0 ? (size_t)bytes : 0;
     fclose(f);
     if (st) {
-        ln_free(alloc, *data, bytes > 0 ? (size_t)bytes : 0);
-        *data = NULL;
-        return st;
+        ln_file_close(out, alloc);
+        memset(out, 0, sizeof *out);
     }
-    *size = (size_t)bytes;
-    return LINNET_OK;
+    return st;
+}
+
+void ln_file_close(const ln_file *f, const linnet_allocator *alloc)
+{
+    if (f->mapped)
+        file_unmap(f->data, f->size);
+    else
+        ln_free(alloc, f->data, f->size);
 }
 
 static linnet_status file_some(void *user, const void *data, size_t size)

@@ -58,7 +58,7 @@ static void model_destroy(linnet_model *m)
 
     ln_cache_free(m->cache);
     ln_arena_free(&m->arena);
-    ln_free(&alloc, m->bytes, m->bytes_size);
+    ln_file_close(&m->file, &alloc);
     ln_free(&alloc, m, sizeof *m);
 }
 
@@ -126,16 +126,18 @@ linnet_status ln_model_finish(linnet_model *m, linnet_error *err)
     }
     for (size_t i = 0; i < g->value_count; i++)
         m->weight_bytes += g->value[i].constant ? g->value[i].size : 0;
+    ln_cache_expect(m->cache, m->weight_bytes);
     m->finished = true;
     return LINNET_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------ */
 
-/* `owned` (of `size` bytes) goes to the model, or is freed on failure. */
-static linnet_status model_parse(const void *data, size_t size, void *owned, const linnet_options *opt,
+/* `owned` (NULL: the bytes are the caller's) goes to the model, or is closed on failure. */
+static linnet_status model_parse(const void *data, size_t size, const ln_file *owned, const linnet_options *opt,
                                  linnet_model **out, linnet_error *err)
 {
+    const ln_file none = { NULL, 0, false };
     linnet_options o;
     linnet_limits limits;
     linnet_model *m = NULL;
@@ -145,20 +147,19 @@ static linnet_status model_parse(const void *data, size_t size, void *owned, con
         st = ln_model_new(&o, &m, err);
     if (st) {
         const linnet_allocator alloc = ln_allocator(st == LINNET_ERR_ARGUMENT ? NULL : &o);
-        ln_free(&alloc, owned, size);
+        ln_file_close(owned ? owned : &none, &alloc);
         return st;
     }
-    m->bytes = owned;
-    m->bytes_size = owned ? size : 0;
+    m->file = owned ? *owned : none;
     if (size > limits.file_size) {
         st = ln_fail(err, LINNET_ERR_LIMIT, "the model has %llu bytes, the limit is %llu",
                      (unsigned long long)size, (unsigned long long)limits.file_size);
     } else if (ln_lnt_is(data, size)) {
         m->format = "lnt";
-        st = ln_lnt_read(m->graph, data, size, &o, m->tests, err);
+        st = ln_lnt_read(m->graph, data, size, m->file.mapped, &o, m->tests, err);
     } else if (ln_onnx_is(data, size)) {
         m->format = "onnx";
-        st = ln_onnx_read(m->graph, data, size, &o, err);
+        st = ln_onnx_read(m->graph, data, size, m->file.mapped, &o, err);
     } else {
         st = ln_fail(err, LINNET_ERR_FORMAT, "these %zu bytes are neither .lnt nor ONNX", size);
     }
@@ -194,7 +195,7 @@ linnet_status linnet_model_load(const void *data, size_t size, const linnet_opti
         return ln_fail(err, size > limits.file_size ? LINNET_ERR_LIMIT : LINNET_ERR_MEMORY,
                        "no memory for a copy of %zu bytes", size);
     memcpy(copy, data, size);
-    return model_parse(copy, size, copy, opt, out, err);
+    return model_parse(copy, size, &(ln_file){ copy, size, false }, opt, out, err);
 }
 
 linnet_status linnet_model_read(linnet_read_fn read, void *user, const linnet_options *opt,
@@ -245,7 +246,7 @@ linnet_status linnet_model_read(linnet_read_fn read, void *user, const linnet_op
         else
             st = ln_fail(err, LINNET_ERR_MEMORY, "no memory for a model of %zu bytes", size);
         ln_free(&alloc, data, room);
-        return st ? st : model_parse(exact, size, exact, opt, out, err);
+        return st ? st : model_parse(exact, size, &(ln_file){ exact, size, false }, opt, out, err);
     }
     ln_free(&alloc, data, room);
     return st ? st : ln_fail(err, LINNET_ERR_FORMAT, "the model is empty");
@@ -256,8 +257,7 @@ linnet_status linnet_model_open(const char *path, const linnet_options *opt, lin
 {
     linnet_options o;
     linnet_limits limits;
-    void *data;
-    size_t size;
+    ln_file file;
 
     if (!ln_given(out, "out", err))
         return LINNET_ERR_ARGUMENT;
@@ -268,8 +268,8 @@ linnet_status linnet_model_open(const char *path, const linnet_options *opt, lin
     if (st)
         return st;
     const linnet_allocator alloc = ln_allocator(&o);
-    st = ln_file_read(path, &alloc, limits.file_size, &data, &size, err);
-    return st ? st : model_parse(data, size, data, opt, out, err);
+    st = ln_file_open(path, &alloc, limits.file_size, o.copy != 0, &file, err);
+    return st ? st : model_parse(file.data, file.size, &file, opt, out, err);
 }
 
 /* ---- inspection ------------------------------------------------------------------------ */
@@ -346,8 +346,10 @@ linnet_status linnet_model_weight(const linnet_model *m, size_t i, linnet_value_
         if (!v->constant || i-- > 0)
             continue;
         ln_value_info(v, out);
-        if (data)
-            *data = v->data;
+        if (data && v->size && !(*data = ln_model_aligned((linnet_model *)(uintptr_t)m, v, NULL)))
+            return LINNET_ERR_MEMORY;
+        if (data && !v->size)
+            *data = NULL;
         if (size)
             *size = v->size;
         return LINNET_OK;

@@ -15,23 +15,46 @@
 #  include <sys/mman.h>
 #endif
 
+#if defined(MADV_HUGEPAGE) && defined(MADV_DONTNEED)
+#  define ALLOC_LAZY 1
+/* Advice about the blocks of `unit` bytes that lie wholly inside [p, p + size). */
+static void alloc_advise(const void *p, size_t size, size_t unit, int advice)
+{
+    const uintptr_t from = ((uintptr_t)p + unit - 1) & ~(uintptr_t)(unit - 1);
+    const uintptr_t end = ((uintptr_t)p + size) & ~(uintptr_t)(unit - 1);
+
+    if (from < end)
+        madvise((void *)from, end - from, advice);
+}
+
 /*
  * Weights are streamed: 2 MiB pages save most of the page faults of packing them and of the
- * address translation of reading them. Advice alone; nothing depends on it.
+ * address translation of reading them. Nothing depends on it.
  */
 static void alloc_huge(void *p, size_t size)
 {
-#if defined(MADV_HUGEPAGE)
-    const uintptr_t page = (uintptr_t)2 << 20, from = ((uintptr_t)p + page - 1) & ~(page - 1);
-    const uintptr_t end = ((uintptr_t)p + size) & ~(page - 1);
+    if (size >= (size_t)4 << 20)
+        alloc_advise(p, size, (size_t)2 << 20, MADV_HUGEPAGE);
+}
 
-    if (size >= 2 * page && from < end)
-        madvise((void *)from, end - from, MADV_HUGEPAGE);
+void ln_pages_drop(const void *p, size_t size)
+{
+    alloc_advise(p, size, (size_t)64 << 10, MADV_DONTNEED); /* no system has larger pages */
+}
 #else
+#  define ALLOC_LAZY 0
+static void alloc_huge(void *p, size_t size)
+{
     LN_UNUSED(p);
     LN_UNUSED(size);
-#endif
 }
+
+void ln_pages_drop(const void *p, size_t size)
+{
+    LN_UNUSED(p);
+    LN_UNUSED(size);
+}
+#endif
 
 static void *alloc_default(void *user, size_t size, size_t align)
 {
@@ -81,6 +104,8 @@ void ln_free(const linnet_allocator *a, void *p, size_t size)
     if (b)
         a->free(a->user, b - b[-1], size + LN_ALIGN);
 }
+
+bool ln_alloc_is_lazy(const linnet_allocator *a) { return a->alloc == alloc_default && ALLOC_LAZY; }
 
 /* ---- arena ---------------------------------------------------------------------- */
 
@@ -240,3 +265,4 @@ void *ln_grow(ln_arena *a, void **items, size_t *count, size_t *capacity, size_t
 #undef ARENA_FIRST
 #undef ARENA_MOST
 #undef ARENA_HEAD
+#undef ALLOC_LAZY

@@ -104,6 +104,14 @@ linnet_allocator ln_allocator(const linnet_options *opt);
 /* Zeroed, LN_ALIGN-aligned memory, or NULL. size 0 gives NULL. */
 void *ln_alloc(const linnet_allocator *a, size_t size);
 void  ln_free(const linnet_allocator *a, void *p, size_t size);
+/* True where memory costs nothing until it is touched. */
+bool  ln_alloc_is_lazy(const linnet_allocator *a);
+
+/*
+ * The pages inside [p, p + size) of a file mapping that nobody writes to are not wanted for now: the
+ * system may take their memory, and reads them again on the next touch. Advice alone.
+ */
+void ln_pages_drop(const void *p, size_t size);
 
 /*
  * A bump arena: many small allocations that die together. Either it grows by

@@ -337,6 +337,8 @@ void linnet_pool_free(linnet_pool *p)
 
 int32_t linnet_pool_threads(const linnet_pool *p) { return p ? p->threads : 1; }
 
+bool ln_pool_owned(const linnet_pool *p) { return p && !p->parallel; }
+
 void ln_pool_run(linnet_pool *p, size_t count, linnet_task_fn task, void *context)
 {
     if (!p || p->threads == 1 || count <= 1)

@@ -13,4 +13,7 @@
  */
 void ln_pool_run(linnet_pool *p, size_t count, linnet_task_fn task, void *context);
 
+/* True for a pool with threads of its own: its tasks never wait for what the caller holds. */
+bool ln_pool_owned(const linnet_pool *p);
+
 #endif

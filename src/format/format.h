@@ -19,8 +19,11 @@
 /* Do the bytes begin like an ONNX ModelProto? */
 bool ln_onnx_is(const void *data, size_t size);
 
-/* opt (may be NULL): its allocator serves what is needed while reading only; external, external_user. */
-linnet_status ln_onnx_read(ln_graph *g, const void *data, size_t size, const linnet_options *opt,
+/*
+ * opt (may be NULL): its allocator serves what is needed while reading only; external, external_user.
+ * shared: others may change the bytes at any time, of which numbers alone may suffer then.
+ */
+linnet_status ln_onnx_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
                            linnet_error *err);
 
 /* ---- .lnt (FORMAT.md) --------------------------------------------------------------- */
@@ -40,7 +43,7 @@ typedef struct ln_tests {
 bool ln_lnt_is(const void *data, size_t size);
 
 /* *tests is zeroed by the caller; the tests live in the graph's arena, their elements in `data`. */
-linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, const linnet_options *opt,
+linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
                           ln_tests *tests, linnet_error *err);
 
 /* tests may be NULL. The bytes depend on the model alone: reading and writing gives them again. */

@@ -30,6 +30,7 @@ typedef struct lnt_file {
     ln_arena       temp;
     lnt_graph     *graph;
     linnet_tensor *tensor;
+    bool           shared; /* others may change the bytes */
     uint8_t       *string; /* LNT_* per byte of STRINGS, of the string that begins there */
     linnet_error  *err;
 } lnt_file;
@@ -113,14 +114,17 @@ static linnet_status lnt_section(lnt_file *f, const uint8_t *data, size_t size, 
         return lnt_bad(f, *end, "gap that is not zero");
     *last_kind = kind;
     *end = start + (size_t)bytes;
-    if (ln_crc32c(0, data + start, (size_t)bytes) != ln_le32(p + 24))
+    const uint8_t *content = data + start;
+    if (f->shared && kind < LN_LNT_DATA && !(content = ln_arena_copy(f->arena, content, (size_t)bytes)))
+        return lnt_full(f);
+    if (ln_crc32c(0, content, (size_t)bytes) != ln_le32(p + 24))
         return lnt_bad(f, start, "checksum differs for the section");
     if (kind >= LN_LNT_END)
         return flags & LN_LNT_MUST ? ln_fail(f->err, LINNET_ERR_UNSUPPORTED, ".lnt: section of unknown kind %u", kind)
                                    : LINNET_OK;
     if (flags != lnt_must[kind] || bytes % lnt_record[kind] != 0)
         return lnt_bad(f, line, "bad line of the section table");
-    f->section[kind] = ln_cursor_over(data + start, (size_t)bytes);
+    f->section[kind] = ln_cursor_over(content, (size_t)bytes);
     f->section[kind].base = start;
     f->count[kind] = (size_t)bytes / lnt_record[kind];
     return LINNET_OK;
@@ -242,7 +246,6 @@ static linnet_status lnt_string_elements(lnt_file *f, linnet_tensor *t, const ui
 static linnet_status lnt_elements(lnt_file *f, linnet_tensor *t, const uint8_t *p, size_t at)
 {
     const int32_t dtype = t->desc.dtype;
-    size_t natural = LN_MAX(ln_dtype(dtype)->bits / 8u, 1u);
 
     if (dtype == LINNET_STRING)
         return lnt_string_elements(f, t, p, at);
@@ -250,9 +253,7 @@ static linnet_status lnt_elements(lnt_file *f, linnet_tensor *t, const uint8_t *
         for (size_t i = 0; i < t->size; i++)
             if (p[i] > 1)
                 return lnt_bad(f, at + i, "bool that is neither 0 nor 1");
-    if (ln_dtype(dtype)->kind == LN_KIND_COMPLEX)
-        natural /= 2;
-    if ((uintptr_t)p & (natural - 1)) {
+    if (!ln_aligned(p, dtype) || (f->shared && !ln_desc_bulk(&t->desc))) {
         t->data = ln_arena_copy(f->arena, p, t->size);
         return t->data ? LINNET_OK : lnt_full(f);
     }
@@ -641,11 +642,11 @@ bool ln_lnt_is(const void *data, size_t size)
     return data && size >= 8 && memcmp(data, LN_LNT_MAGIC, 8) == 0;
 }
 
-linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, const linnet_options *opt,
+linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
                           ln_tests *tests, linnet_error *err)
 {
     const linnet_allocator alloc = ln_allocator(opt);
-    lnt_file f = { .arena = g->arena, .err = err };
+    lnt_file f = { .arena = g->arena, .shared = shared, .err = err };
 
     ln_arena_init(&f.temp, &alloc, SIZE_MAX);
     const linnet_status st = lnt_read(&f, g, data, size, tests);

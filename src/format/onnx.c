@@ -26,7 +26,7 @@ static linnet_status onnx_read_constant(ln_onnx *m, ln_graph *g, const ln_pb_fie
 
     if (f->wire != LN_PB_BYTES)
         return ln_onnx_bad(m, f->at, "initializer");
-    const linnet_status st = ln_onnx_tensor(m, g->arena, f->bytes, &t);
+    const linnet_status st = ln_onnx_tensor(m, g->arena, f->bytes, true, &t);
     if (st)
         return st;
     if (strncmp(t.name, LN_ONNX_HIDDEN, strlen(LN_ONNX_HIDDEN)) == 0)
@@ -339,11 +339,11 @@ bool ln_onnx_is(const void *data, size_t size)
     return any;
 }
 
-linnet_status ln_onnx_read(ln_graph *g, const void *data, size_t size, const linnet_options *opt,
+linnet_status ln_onnx_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
                            linnet_error *err)
 {
     const linnet_allocator alloc = ln_allocator(opt);
-    ln_onnx m = { .err = err };
+    ln_onnx m = { .shared = shared, .err = err };
     ln_cursor graph = ln_cursor_over(NULL, 0);
 
     if (opt) {
@@ -406,7 +406,7 @@ linnet_status linnet_tensor_load_pb(const void *data, size_t size, linnet_tensor
         return ln_fail(err, LINNET_ERR_ARGUMENT, "tensor: data or out is NULL");
     *out = NULL;
     ln_arena_init(&m.temp, &alloc, SIZE_MAX);
-    linnet_status st = ln_onnx_tensor(&m, &m.temp, ln_cursor_over(data, size), &d);
+    linnet_status st = ln_onnx_tensor(&m, &m.temp, ln_cursor_over(data, size), false, &d);
     if (st == LINNET_OK)
         st = onnx_own_tensor(&m, &d, out);
     if (st == LINNET_OK && name && name_size)

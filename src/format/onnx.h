@@ -26,6 +26,7 @@ typedef struct ln_onnx {
     ln_graph       *info;   /* declared types of the values of the graph being read; may be NULL */
     linnet_external_fn external;
     void           *external_user;
+    bool            shared; /* others may change the bytes */
     linnet_error   *err;
 } ln_onnx;
 
@@ -55,7 +56,8 @@ linnet_status ln_onnx_full(ln_onnx *m);
 /* The text of field f in temp: UTF-8 without NUL; `name`: and without control characters. */
 linnet_status ln_onnx_text(ln_onnx *m, const ln_pb_field *f, bool name, const char **out);
 
-linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_data *out);
+/* loose: the elements of a matrix may stay in the file though they are misaligned. */
+linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, bool loose, ln_onnx_data *out);
 linnet_status ln_onnx_value_info(ln_onnx *m, ln_cursor c, const char **name, ln_desc *desc,
                                  const char **symbol, int32_t *kind);
 

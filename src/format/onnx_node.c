@@ -12,7 +12,7 @@ enum { ONNX_A_FLOAT = 1, ONNX_A_INT, ONNX_A_STRING, ONNX_A_TENSOR, ONNX_A_GRAPH,
 static linnet_status onnx_attr_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, const linnet_tensor **out)
 {
     ln_onnx_data d;
-    const linnet_status st = ln_onnx_tensor(m, keep, c, &d);
+    const linnet_status st = ln_onnx_tensor(m, keep, c, false, &d);
 
     if (st)
         return st;

@@ -181,12 +181,15 @@ static linnet_status onnx_count_numbers(ln_onnx *m, ln_cursor c, onnx_source *s)
 
 /* ---- the elements ------------------------------------------------------------------------ */
 
-static linnet_status onnx_strings(ln_onnx *m, ln_arena *keep, ln_cursor c, const char **out)
+/* At most `count`: there are as many, unless somebody changes the file meanwhile. */
+static linnet_status onnx_strings(ln_onnx *m, ln_arena *keep, ln_cursor c, const char **out, size_t count)
 {
     ln_pb_field f;
     size_t n = 0;
 
-    while (ln_pb_next(&c, &f)) {
+    for (size_t i = 0; i < count; i++)
+        out[i] = "";
+    while (n < count && ln_pb_next(&c, &f)) {
         if (f.number != ONNX_STRINGS)
             continue;
         const char *text = (const char *)f.bytes.data;
@@ -213,8 +216,9 @@ static bool onnx_put_number(uint8_t *out, size_t size, uint64_t v)
     return true;
 }
 
-static linnet_status onnx_numbers(ln_onnx *m, ln_cursor c, const onnx_source *s, uint8_t *out)
+static linnet_status onnx_numbers(ln_onnx *m, ln_cursor c, const onnx_source *s, uint8_t *out, size_t size)
 {
+    const uint8_t *end = out + size / s->entry * s->entry;
     ln_pb_field f;
     ln_pb_list list;
     uint64_t v;
@@ -222,7 +226,7 @@ static linnet_status onnx_numbers(ln_onnx *m, ln_cursor c, const onnx_source *s,
     while (ln_pb_next(&c, &f)) {
         if (f.number != s->field || !ln_pb_numbers(&f, s->wire, &list))
             continue;
-        for (; ln_pb_number(&list, &v); out += s->entry)
+        for (; out < end && ln_pb_number(&list, &v); out += s->entry)
             if (!onnx_put_number(out, s->entry, v))
                 return ln_onnx_bad(m, f.at, "tensor data (a number does not fit its type)");
         if (list.c.bad)
@@ -245,13 +249,6 @@ static linnet_status onnx_from_external(ln_onnx *m, const onnx_source *s, ln_onn
     return LINNET_OK;
 }
 
-/* Natural alignment of an element: that of its widest number. */
-static size_t onnx_alignment(int32_t dtype)
-{
-    const size_t bytes = LN_MAX(ln_dtype(dtype)->bits / 8u, 1u);
-    return ln_dtype(dtype)->kind == LN_KIND_COMPLEX ? bytes / 2 : bytes;
-}
-
 static linnet_status onnx_check_elements(ln_onnx *m, const ln_onnx_data *t)
 {
     const uint8_t *b = t->data;
@@ -264,7 +261,16 @@ static linnet_status onnx_check_elements(ln_onnx *m, const ln_onnx_data *t)
     return LINNET_OK;
 }
 
-linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_data *t)
+/* Can the raw elements of t be used where they lie? */
+static bool onnx_in_place(const ln_onnx *m, const onnx_source *s, const ln_onnx_data *t, bool loose)
+{
+    const bool bulk = ln_desc_bulk(&t->desc);
+
+    return s->has_raw && !s->external && (bulk || !m->shared) &&
+           ((bulk && loose) || ln_aligned(s->raw.data, t->desc.dtype));
+}
+
+linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, bool loose, ln_onnx_data *t)
 {
     onnx_source s = { .length = UINT64_MAX, .location = "" };
     char text[LN_DESC_TEXT];
@@ -290,7 +296,7 @@ linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_da
                        t->name, t->at, ln_desc_text(&t->desc, text), want, s.has_raw ? "bytes" : "numbers", have);
     if (t->size == 0)
         return LINNET_OK;
-    if (s.has_raw && !s.external && ((uintptr_t)s.raw.data & (onnx_alignment(t->desc.dtype) - 1)) == 0) {
+    if (onnx_in_place(m, &s, t, loose)) {
         t->data = s.raw.data;
         return onnx_check_elements(m, t);
     }
@@ -303,9 +309,9 @@ linnet_status ln_onnx_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, ln_onnx_da
     else if (s.has_raw)
         memcpy(out, s.raw.data, t->size);
     else if (t->desc.dtype == LINNET_STRING)
-        st = onnx_strings(m, keep, c, out);
+        st = onnx_strings(m, keep, c, out, t->size / s.entry);
     else
-        st = onnx_numbers(m, c, &s, out);
+        st = onnx_numbers(m, c, &s, out, t->size);
     return st ? st : onnx_check_elements(m, t);
 }
 

@@ -77,7 +77,8 @@ static ln_node *fuse_move(fuse_work *w, ln_node *target, const ln_node *n, int32
 /* ---- scale and shift per channel ------------------------------------------------------ */
 
 typedef struct fuse_norm {
-    const float *weight, *bias;               /* bias may be NULL */
+    const void  *weight;                      /* floats at any address */
+    const float *bias;                        /* may be NULL */
     const float *scale, *shift, *mean, *var;  /* any may be NULL; mean and var go together */
     size_t       scale_step, shift_step;      /* 0: one number for all channels */
     float        epsilon;
@@ -100,8 +101,9 @@ static void norm_weight(const void *ctx, void *out)
         for (size_t c = 0; c < f->channels; c++) {
             const size_t at = (o * f->channels + c) * f->inner;
             const float a = norm_scale(f, c);
+            memcpy(y + at, (const char *)f->weight + at * sizeof *y, f->inner * sizeof *y);
             for (size_t i = 0; i < f->inner; i++)
-                y[at + i] = f->weight[at + i] * a;
+                y[at + i] *= a;
         }
 }
 

@@ -152,9 +152,8 @@ typedef struct ln_kernels {
      *   M[f] = V[f] U[f] (T x n) by gemm_f32 with k = c and taps = 1, then wino_output.
      * The error stays below 1e-5 of the largest output (3e-6 measured on uniform numbers).
      */
-    /* Columns [n0, n1) of U[f] at u + f * ldu, packed as by pack_b_f32. w: [n][c][3][3]. */
-    void (*wino_weight_f32)(size_t c, size_t n, const float *w, size_t n0, size_t n1, float *u,
-                            size_t ldu);
+    /* A panel of U[f], or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr]. */
+    void (*wino_weight_f32)(size_t c, const float *w, float *u, size_t ldu);
     /* Tiles [t0, t1) of six rows as in ln_window (d->c, pad, w_in, ldx): V[f] of tile t0 at
        v + f * ldv, the next tile d->c floats behind it. */
     void (*wino_input_f32)(const ln_window *d, const float *const *rows, size_t t0, size_t t1,

@@ -136,12 +136,11 @@ typedef struct conv_packing {
     const ln_kernels *kernel;
 } conv_packing;
 
-static void conv_make(const void *ctx, const void *src, void *out)
+static void conv_make(const void *ctx, const void *src, void *out, size_t part)
 {
     const conv_packing *w = ctx;
 
-    for (size_t t = 0; t < w->c->pack_tasks; t++)
-        w->c->way->pack(w->c, w->kernel, src, out, t);
+    w->c->way->pack(w->c, w->kernel, src, out, part);
 }
 
 static linnet_status conv_derive(ln_prepare *q, ln_conv *c)
@@ -154,9 +153,10 @@ static linnet_status conv_derive(ln_prepare *q, ln_conv *c)
         name = name * 131 + (unsigned char)*s;
     const uint64_t facts[] = { name, q->kernel->isa, q->kernel->gemm_nr, c->key, c->packed, c->group,
                                c->m, c->cg, (uint64_t)c->dtype };
-    const linnet_status st = ln_plan_derive(q, 1, ln_dense_key(facts, LN_COUNT(facts)),
-                                            c->packed * sizeof(float), conv_make, &packing, &out);
+    const linnet_status st = ln_plan_derive_parts(q, 1, ln_dense_key(facts, LN_COUNT(facts)), c->packed * sizeof(float),
+                                                  c->pack_tasks, conv_make, &packing, &out);
     c->weight = out;
+    q->unread |= 1u << 1;
     return st;
 }
 
@@ -318,14 +318,14 @@ static const ln_attr conv_fused_attr[] = {
 const ln_op ln_op_conv = {
     .name = "Conv", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_conv),
     .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_ACT | LN_OP_ADD,
-    .inplace = 1u << LN_RESIDUAL,
+    .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 
 const ln_op ln_op_fused_conv = {
     .name = "com.microsoft.FusedConv", .attr = conv_fused_attr,
     .param_size = sizeof(param), .state_size = sizeof(ln_conv),
-    .in_min = 2, .in_max = 4, .inplace = 1u << LN_RESIDUAL,
+    .in_min = 2, .in_max = 4, .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 

@@ -78,6 +78,16 @@ linnet_status ln_conv_tables(ln_prepare *q, ln_conv *c);
 /* Pointers to the input vectors of output pixel o: a[tap * mr]. */
 void ln_conv_pointers(const ln_conv *c, const float *x, const ln_pixel *o, size_t mr, const float **a);
 
+/*
+ * Rows [p0, p0 + depth) of the packed panel of the n <= nr columns at w, k contiguous floats each, at
+ * any address: [depth][nr], depth * nr <= LN_CONV_TURN.
+ */
+#define LN_CONV_TURN (72u * 32u)
+void ln_conv_turn(const ln_kernels *kernel, const void *w, size_t k, size_t n, size_t p0, size_t depth, float *out);
+
+/* Element i of weights of type c->dtype; f32 may lie at any address. */
+float ln_conv_weight(const ln_conv *c, const void *w, size_t i);
+
 /* group, cg, m and mg from the weights' shape; c->win is known. */
 linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const ln_desc *w, linnet_error *err);
 

@@ -41,7 +41,7 @@ static void depthwise_pack(const ln_conv *c, const ln_kernels *kernel, const voi
     LN_UNUSED(task);
     for (size_t m = 0; m < c->m; m++)
         for (size_t t = 0; t < taps; t++)
-            out[t * c->m + m] = (float)ln_get_f64(c->dtype, w, m * taps + t);
+            out[t * c->m + m] = ln_conv_weight(c, w, m * taps + t);
 }
 
 static void depthwise_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task)

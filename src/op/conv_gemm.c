@@ -148,29 +148,63 @@ static linnet_status gemm_prepare(ln_prepare *q, ln_conv *c)
 
 /* ---- packing ------------------------------------------------------------------- */
 
+void ln_conv_turn(const ln_kernels *kernel, const void *w, size_t k, size_t n, size_t p0, size_t depth, float *out)
+{
+    float rows[LN_CONV_TURN]; /* runs of each column, which the file may have anywhere */
+
+    for (size_t j = 0; j < n; j++)
+        memcpy(rows + j * depth, (const char *)w + (j * k + p0) * sizeof(float), depth * sizeof(float));
+    kernel->pack_b_f32(depth, n, rows, 1, (ptrdiff_t)depth, 1.0f, 0, depth, 0, n, out);
+}
+
+float ln_conv_weight(const ln_conv *c, const void *w, size_t i)
+{
+    float v;
+
+    if (c->dtype != LINNET_F32)
+        return (float)ln_get_f64(c->dtype, w, i);
+    memcpy(&v, (const char *)w + i * sizeof v, sizeof v);
+    return v;
+}
+
+/* One panel of f32 weights [n][channels][taps], turned: [taps][channels][nr]. */
+static void gemm_pack_turned(const ln_conv *c, const ln_kernels *kernel, const void *w, size_t n, float *panel)
+{
+    const size_t nr = kernel->gemm_nr, taps = ln_win_taps(&c->win), k = taps * c->cg, step = LN_CONV_TURN / nr;
+    float turned[LN_CONV_TURN];
+    size_t row = 0; /* of the next element: its tap times the channels, plus its channel */
+
+    for (size_t p = 0; p < k; p += step) {
+        const size_t depth = LN_MIN(step, k - p);
+
+        ln_conv_turn(kernel, w, k, n, p, depth, taps > 1 ? turned : panel + p * nr);
+        for (size_t i = 0; i < depth && taps > 1; i++) {
+            memcpy(panel + row * nr, turned + i * nr, nr * sizeof(float));
+            row += c->cg;
+            row -= row >= k ? k - 1 : 0;
+        }
+    }
+}
+
 /* One panel of one part: [taps][pk][nr]. */
 static void gemm_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
     const size_t nr = kernel->gemm_nr, panels = ln_ceil_div(c->pn, nr), part = task / panels;
     const size_t taps = ln_win_taps(&c->win), k = taps * c->pk, n0 = task % panels * nr;
     const size_t n1 = LN_MIN(n0 + nr, c->pn), m0 = part * c->pn;
+    float *panel = out + part * c->part_packed + n0 * k;
 
-    out += part * c->part_packed;
     if (c->pn == c->mg && c->dtype == LINNET_F32) {
-        for (size_t t = 0; t < taps; t++)
-            kernel->pack_b_f32(c->cg, c->pn, (const float *)w + m0 * k + t, (ptrdiff_t)taps, (ptrdiff_t)k,
-                               1.0f, t * c->cg, k, n0, n1, out);
+        gemm_pack_turned(c, kernel, (const char *)w + (m0 + n0) * k * sizeof(float), n1 - n0, panel);
         return;
     }
-    float *panel = out + n0 * k;
     memset(panel, 0, k * nr * sizeof(float));
     for (size_t j = n0; j < n1; j++) {
         const size_t first = j / c->mg * c->cg, from = (m0 + j) * c->cg * taps;
 
         for (size_t ch = 0; ch < c->cg; ch++)
             for (size_t t = 0; t < taps; t++)
-                panel[(t * c->pk + first + ch) * nr + j - n0] =
-                    (float)ln_get_f64(c->dtype, w, from + ch * taps + t);
+                panel[(t * c->pk + first + ch) * nr + j - n0] = ln_conv_weight(c, w, from + ch * taps + t);
     }
 }
 

@@ -77,9 +77,15 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
 
 static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
-    const size_t nr = kernel->gemm_nr, n0 = task * nr;
+    const size_t nr = kernel->gemm_nr, n0 = task * nr, k = 9 * c->cg, n = LN_MIN(nr, c->m - n0);
+    const size_t step = LN_CONV_TURN / (9 * nr);
+    float turned[LN_CONV_TURN];
 
-    kernel->wino_weight_f32(c->cg, c->m, w, n0, LN_MIN(n0 + nr, c->m), out, c->part_packed);
+    for (size_t p = 0; p < c->cg; p += step) {
+        const size_t depth = LN_MIN(step, c->cg - p);
+        ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
+        kernel->wino_weight_f32(depth, turned, out + (n0 * c->cg + p * nr), c->part_packed);
+    }
 }
 
 /* Tiles [*t0, *t1) of one row of tiles: those from flat index `at` up to `end`. Returns the first index behind. */

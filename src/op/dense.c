@@ -10,7 +10,8 @@
 enum {
     DENSE_ROWS = 32,           /* most row pointers of a kernel call */
     DENSE_L2_FLOATS = 1 << 17, /* packed B of a group of columns: 512 KiB */
-    DENSE_GEMV_FLOATS = 1 << 18
+    DENSE_GEMV_FLOATS = 1 << 18,
+    DENSE_PIECE = 72 * 32      /* floats packed at a time from where they are misaligned */
 };
 #define DENSE_TASK_MACS 4.0e6
 
@@ -126,14 +127,40 @@ typedef struct dense_making {
     const ln_kernels *kernel;
 } dense_making;
 
-static void dense_make(const void *ctx, const void *src, void *out)
+/* Columns [n0, n1) of floats at any address: pieces of some depth by way of an aligned copy. */
+static void dense_pack_bytes(const dense_making *w, const char *b, size_t n0, size_t n1, float *out)
+{
+    const size_t k = w->d->k, nr = w->kernel->gemm_nr, step = DENSE_PIECE / nr, rs = w->b->rs, cs = w->b->cs;
+    float piece[DENSE_PIECE];
+
+    for (size_t p = 0; p < k; p += step)
+        for (size_t j = n0; j < n1; j += nr) {
+            const size_t n = LN_MIN(nr, n1 - j), depth = LN_MIN(step, k - p);
+            const char *from = b + (p * rs + j * cs) * sizeof(float);
+            const bool rows = cs == 1;
+            const size_t runs = rows ? depth : n, run = rows ? n : depth, next = rows ? rs : cs, inside = rows ? cs : rs;
+
+            for (size_t i = 0; i < runs; i++)
+                for (size_t x = 0; x < run; x += inside == 1 ? run : 1)
+                    memcpy(piece + i * run + x, from + (i * next + x * inside) * sizeof(float),
+                           (inside == 1 ? run : 1) * sizeof(float));
+            w->kernel->pack_b_f32(depth, n, piece, rows ? (ptrdiff_t)run : 1, rows ? 1 : (ptrdiff_t)run, w->b->scale, p, k,
+                                  0, n, out + j * k);
+        }
+}
+
+static void dense_make(const void *ctx, const void *src, void *out, size_t part)
 {
     const dense_making *w = ctx;
+    const ln_dense *d = w->d;
+    const size_t i = part / d->pack_tasks, t = part % d->pack_tasks, n0 = t * d->pack_step;
+    const char *b = (const char *)src + (w->b->start + i * w->b->stride) * sizeof(float);
+    float *to = (float *)out + i * d->packed;
 
-    for (size_t i = 0; i < w->b->count; i++)
-        for (size_t t = 0; t < w->d->pack_tasks; t++)
-            ln_dense_pack(w->d, w->kernel, (const float *)src + w->b->start + i * w->b->stride,
-                          w->b, (float *)out + i * w->d->packed, t);
+    if (w->b->rs == 1 || !ln_aligned(b, LINNET_F32))
+        dense_pack_bytes(w, b, n0, LN_MIN(n0 + d->pack_step, d->n), to);
+    else
+        ln_dense_pack(d, w->kernel, (const float *)(const void *)b, w->b, to, t);
 }
 
 linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, const ln_dense_b *b,
@@ -149,8 +176,8 @@ linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, c
                                b->count, b->stride, b->rs, b->cs, b->start, scale };
     if (!ln_mul(d->packed, b->count, &bytes) || !ln_mul(bytes, sizeof(float), &bytes))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "packed weights of %zu x %zu are too large", d->k, d->n);
-    const linnet_status st = ln_plan_derive(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,
-                                            dense_make, &making, &out);
+    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,
+                                                  b->count * d->pack_tasks, dense_make, &making, &out);
     *packed = out;
     return st;
 }

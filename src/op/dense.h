@@ -35,7 +35,7 @@ typedef struct ln_dense_b {
     size_t start;
 } ln_dense_b;
 
-/* The packed form of constant f32 input `input`: b->count matrices, d->packed floats each. */
+/* The packed form of constant f32 input `input`, at any address: b->count matrices, d->packed floats each. */
 linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, const ln_dense_b *b,
                               const float **packed);
 

@@ -48,6 +48,7 @@ static linnet_status prepare(ln_prepare *q)
     s->per = LN_MAX((size_t)1, LN_CHUNK * 4 / LN_MAX(s->width, (size_t)4));
     q->tasks[0] = ln_count(&q->out[0]) ? ln_ceil_div(s->outer * s->count, s->per) : 0;
     q->work = (double)ln_count(&q->out[0]);
+    q->unread = 1u; /* rows are copied as bytes */
     return LINNET_OK;
 }
 
@@ -91,5 +92,5 @@ static const ln_attr attr[] = {
 
 const ln_op ln_op_gather = {
     .name = "Gather", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state),
-    .in_min = 2, .in_max = 2, .infer = infer, .prepare = prepare, .run = run,
+    .in_min = 2, .in_max = 2, .loose = 1u, .infer = infer, .prepare = prepare, .run = run,
 };

@@ -163,7 +163,7 @@ const ln_op ln_op_gemm = {
     .name = "Gemm", .attr = attr,
     .param_size = sizeof(param), .state_size = sizeof(state),
     .in_min = 2, .in_max = 3,
-    .flags = LN_OP_ACT | LN_OP_ADD, .inplace = 1u << 2 | 1u << LN_RESIDUAL,
+    .flags = LN_OP_ACT | LN_OP_ADD, .loose = 1u << 1, .inplace = 1u << 2 | 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 
@@ -171,6 +171,6 @@ const ln_op ln_op_fused_gemm = {
     .name = "com.microsoft.FusedGemm", .attr = gemm_fused_attr,
     .param_size = sizeof(param), .state_size = sizeof(state),
     .in_min = 2, .in_max = 3,
-    .inplace = 1u << 2,
+    .loose = 1u << 1, .inplace = 1u << 2,
     .infer = infer, .prepare = prepare, .run = run,
 };

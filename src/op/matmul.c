@@ -110,7 +110,7 @@ const ln_op ln_op_matmul = {
     .name = "MatMul", .attr = matmul_attr,
     .param_size = sizeof(param), .state_size = sizeof(state),
     .in_min = 2, .in_max = 2,
-    .flags = LN_OP_ACT | LN_OP_ADD | LN_OP_BIAS, .inplace = 1u << LN_RESIDUAL,
+    .flags = LN_OP_ACT | LN_OP_ADD | LN_OP_BIAS, .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 
@@ -118,6 +118,6 @@ const ln_op ln_op_fused_matmul = {
     .name = "com.microsoft.FusedMatMul", .attr = attr,
     .param_size = sizeof(param), .state_size = sizeof(state),
     .in_min = 2, .in_max = 2,
-    .flags = LN_OP_ACT | LN_OP_ADD | LN_OP_BIAS, .inplace = 1u << LN_RESIDUAL,
+    .flags = LN_OP_ACT | LN_OP_ADD | LN_OP_BIAS, .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };

@@ -159,6 +159,7 @@ linnet_status ln_product_prepare(ln_prepare *q, ln_product *p)
         const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
         if ((st = ln_dense_derive(q, 1, &p->dense, &b, &p->packed)) != LINNET_OK)
             return st;
+        q->unread |= 1u << 1;
     }
     if ((st = product_first_phase(q, p)) != LINNET_OK)
         return st;

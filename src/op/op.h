@@ -80,6 +80,7 @@ typedef struct ln_prepare {
     size_t             tasks[LN_MAX_PHASES]; /* preset 1 each; 0: nothing to do */
     size_t             workspace; /* bytes shared by the tasks of one run; preset 0 */
     size_t             scratch;   /* bytes for each worker; preset 0 */
+    uint32_t           unread;    /* bit i: run() does not look at constant input i, or takes it misaligned; preset 0 */
     double             work;      /* multiply-adds, or elements touched, of one run; preset: output elements */
     double             flop;      /* floating-point operations to report (2 per multiply-add); preset 0 */
     struct ln_planner *planner;
@@ -98,6 +99,14 @@ void *ln_plan_alloc(ln_prepare *q, size_t count, size_t size);
 typedef void (*ln_make)(const void *ctx, const void *src, void *out);
 linnet_status ln_plan_derive(ln_prepare *q, int32_t input, uint64_t key, size_t bytes,
                              ln_make make, const void *ctx, const void **out);
+
+/*
+ * The same in `parts` pieces of about equal size, made in any order and on any of the session's threads. Pages of
+ * a file are given back while the work goes on.
+ */
+typedef void (*ln_make_part)(const void *ctx, const void *src, void *out, size_t part);
+linnet_status ln_plan_derive_parts(ln_prepare *q, int32_t input, uint64_t key, size_t bytes, size_t parts,
+                                   ln_make_part make, const void *ctx, const void **out);
 
 /* ---- run ----------------------------------------------------------------- */
 
@@ -163,6 +172,7 @@ typedef struct ln_op {
     uint8_t        in_min, in_max;   /* in_max 255: any number */
     uint8_t        out_min, out_max; /* out_max 255: any number; both 0 means exactly 1 */
     uint32_t       flags;   /* LN_OP_* */
+    uint32_t       loose;   /* bit i: prepare() takes constant f32 input i misaligned, and says in `unread` what run() does */
     uint32_t       inplace; /* bit i: output 0 may overwrite input i where sizes agree and its owner is done with it */
     linnet_status (*infer)(const ln_infer *q);
     linnet_status (*prepare)(ln_prepare *q);   /* NULL: one task, nothing to prepare */

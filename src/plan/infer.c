@@ -106,36 +106,125 @@ void *ln_plan_alloc(ln_prepare *q, size_t count, size_t size)
     return ln_arena_block(pl->to_brief ? pl->brief : pl->keep, LN_MAX(bytes, (size_t)1));
 }
 
-typedef struct derive_make { ln_make make; const void *ctx, *src; } derive_make;
+/* ---- derived constants ----------------------------------------------------------- */
+
+/* Bytes of a derived constant after which the pages of its source are given back. */
+#define DERIVE_STEP ((size_t)8 << 20)
+/* And bytes below which other threads are not worth waking. */
+#define DERIVE_ALONE ((size_t)256 << 10)
+
+typedef struct derive_work {
+    ln_make      make;
+    ln_make_part part; /* where make is NULL */
+    const void  *ctx, *src;
+    void        *out;
+    size_t       parts, first, bytes, src_size;
+    bool         from_file; /* src lies in a mapping */
+    linnet_pool *pool;
+} derive_work;
+
+static void derive_part(void *context, size_t i, int32_t worker)
+{
+    const derive_work *d = context;
+
+    LN_UNUSED(worker);
+    d->part(d->ctx, d->src, d->out, d->first + i);
+}
 
 static void derive_run(const void *ctx, void *out)
 {
-    const derive_make *d = ctx;
+    derive_work d = *(const derive_work *)ctx;
+    const size_t steps = LN_MIN(d.bytes / DERIVE_STEP + 1, d.parts);
 
-    d->make(d->ctx, d->src, out);
+    d.out = out;
+    if (d.make)
+        d.make(d.ctx, d.src, out);
+    for (size_t i = 0; i < steps && !d.make; i++) {
+        const size_t end = d.parts / steps * (i + 1) + LN_MIN(d.parts % steps, i + 1);
+        ln_pool_run(d.pool, end - d.first, derive_part, &d);
+        d.first = end;
+        if (d.from_file)
+            ln_pages_drop(d.src, d.src_size);
+    }
+    if (d.from_file)
+        ln_pages_drop(d.src, d.src_size);
+}
+
+static linnet_status derive(ln_prepare *q, int32_t input, uint64_t key, const derive_work *d, const void **out)
+{
+    ln_planner *pl = q->planner;
+    const uint64_t id = pl->placed || pl->to_brief ? 0 : pl->id[input];
+    const ln_file *file = &pl->model->file;
+    linnet_pool *pool = pl->plan->config.pool;
+    derive_work work = *d;
+
+    work.src = q->value[input];
+    work.pool = d->bytes >= DERIVE_ALONE && ln_pool_owned(pool) ? pool : NULL;
+    if (!ln_desc_bytes(&q->in[input], &work.src_size))
+        return infer_full(q->err);
+    work.from_file = file->mapped && (uintptr_t)work.src - (uintptr_t)file->data < file->size;
+    if (id) {
+        const uint64_t full[4] = { LN_KEY_PACK, id, key, d->bytes };
+        uint64_t ignored;
+        *out = ln_cache_get(pl->model->cache, full, d->bytes, pl->model->limits.memory, derive_run, &work, &ignored);
+    } else {
+        void *p = ln_arena_block(pl->to_brief ? pl->brief : pl->keep, d->bytes);
+        if (p)
+            derive_run(&work, p);
+        *out = p;
+    }
+    if (!*out)
+        return infer_full(q->err);
+    pl->plan->weight_bytes += d->bytes;
+    return LINNET_OK;
 }
 
 linnet_status ln_plan_derive(ln_prepare *q, int32_t input, uint64_t key, size_t bytes,
                              ln_make make, const void *ctx, const void **out)
 {
-    ln_planner *pl = q->planner;
-    const uint64_t id = pl->placed || pl->to_brief ? 0 : pl->id[input];
-    const derive_make made = { make, ctx, q->value[input] };
+    const derive_work d = { .make = make, .ctx = ctx, .bytes = bytes };
 
-    if (id) {
-        const uint64_t full[4] = { LN_KEY_PACK, id, key, bytes };
-        uint64_t ignored;
-        *out = ln_cache_get(pl->model->cache, full, bytes, pl->model->limits.memory, derive_run, &made,
-                            &ignored);
-    } else {
-        void *p = ln_arena_block(pl->to_brief ? pl->brief : pl->keep, bytes);
-        if (p)
-            derive_run(&made, p);
-        *out = p;
-    }
-    if (!*out)
-        return infer_full(q->err);
-    pl->plan->weight_bytes += bytes;
+    return derive(q, input, key, &d, out);
+}
+
+linnet_status ln_plan_derive_parts(ln_prepare *q, int32_t input, uint64_t key, size_t bytes, size_t parts,
+                                   ln_make_part make, const void *ctx, const void **out)
+{
+    const derive_work d = { .part = make, .ctx = ctx, .bytes = bytes, .parts = parts };
+
+    return derive(q, input, key, &d, out);
+}
+
+static void align_copy(const void *ctx, void *out)
+{
+    const ln_value *v = ctx;
+
+    memcpy(out, v->data, v->size);
+}
+
+const void *ln_model_aligned(linnet_model *m, const ln_value *v, ln_arena *keep)
+{
+    const uint64_t key[4] = { LN_KEY_ALIGN, v->id, 0, v->size };
+    uint64_t ignored;
+
+    if (ln_aligned(v->data, v->desc.dtype))
+        return v->data;
+    if (!keep && v->id)
+        return ln_cache_get(m->cache, key, v->size, m->limits.memory, align_copy, v, &ignored);
+    void *copy = keep ? ln_arena_block(keep, v->size) : NULL;
+    if (copy)
+        memcpy(copy, v->data, v->size);
+    return copy;
+}
+
+linnet_status ln_plan_align(ln_planner *pl, ln_value *v, linnet_error *err)
+{
+    if (!v->constant || ln_aligned(v->data, v->desc.dtype))
+        return LINNET_OK;
+    const void *data = ln_model_aligned(pl->model, v, pl->placed || !v->id ? pl->keep : NULL);
+    if (!data)
+        return infer_full(err);
+    v->data = data;
     return LINNET_OK;
 }
 
@@ -215,7 +304,7 @@ static bool fold_wanted(const ln_planner *pl, const ln_node *n, const void *cons
 
 /* *folded: the outputs of node `index` are constants now. */
 static linnet_status fold_node(ln_planner *pl, size_t index, bool first, const ln_desc *in,
-                               const void *const *value, const ln_desc *out, bool *folded, linnet_error *err)
+                               const void **value, const ln_desc *out, bool *folded, linnet_error *err)
 {
     const ln_node *n = &pl->g->node[index];
     void **data = ln_arena_alloc(pl->brief, (size_t)LN_MAX(n->out_count, 1), sizeof *data);
@@ -237,6 +326,14 @@ static linnet_status fold_node(ln_planner *pl, size_t index, bool first, const l
         size_t size = 0;
         if (bytes && (!ln_desc_bytes(&out[i], &size) || !(data[i] = ln_arena_block(pl->brief, size))))
             return infer_full(err);
+    }
+    for (int32_t i = 0; i < n->in_count && !view; i++) {
+        if (n->in[i] == LN_NONE || !value[i])
+            continue;
+        const linnet_status st = ln_plan_align(pl, &pl->g->value[n->in[i]], err);
+        if (st)
+            return st;
+        value[i] = pl->g->value[n->in[i]].data;
     }
     if (!view) {
         const linnet_status st = fold_run(pl, n, in, value, out, data, &why);

@@ -209,6 +209,26 @@ static linnet_status plan_step_arrays(plan_work *w, const ln_node *n, ln_step *s
     return LINNET_OK;
 }
 
+/*
+ * Constant inputs of a step as it can take them: aligned, or as they are where its operator says that it
+ * reads them so (in prepare; in run).
+ */
+static linnet_status plan_align(plan_work *w, const ln_node *n, uint32_t as_they_are)
+{
+    for (int32_t i = 0; i < n->in_count; i++) {
+        if (n->in[i] == LN_NONE)
+            continue;
+        ln_value *v = &w->g->value[n->in[i]];
+        const bool loose = v->constant && i < 32 && (as_they_are >> i & 1) && v->desc.dtype == LINNET_F32;
+        if (!v->constant)
+            v = &w->g->value[plan_root(w, n->in[i])];
+        const linnet_status st = loose ? LINNET_OK : ln_plan_align(&w->pl, v, w->err);
+        if (st)
+            return st;
+    }
+    return LINNET_OK;
+}
+
 /* The descs that a step's operator sees for outputs include those nobody wants. */
 static linnet_status plan_prepare(plan_work *w, ln_step *s, ln_prepare *q)
 {
@@ -219,19 +239,22 @@ static linnet_status plan_prepare(plan_work *w, ln_step *s, ln_prepare *q)
 
     if (!value || !id)
         return plan_full(w->err);
+    linnet_status st = plan_align(w, n, n->op->loose);
+    if (st)
+        return st;
     for (int32_t i = 0; i < n->in_count; i++)
         if (n->in[i] != LN_NONE && w->g->value[n->in[i]].constant) {
             value[i] = w->g->value[n->in[i]].data;
             id[i] = w->g->value[n->in[i]].id;
         }
     memset(out, 0, (size_t)n->out_count * sizeof *out);
-    linnet_status st = ln_node_infer(n, &w->plan->config.limits, s->run.in_desc, value, out, w->err);
+    st = ln_node_infer(n, &w->plan->config.limits, s->run.in_desc, value, out, w->err);
     if (st)
         return st == LN_WAIT ? ln_fail(w->err, LINNET_ERR_UNSUPPORTED, "layer \"%s\" cannot be planned", n->name) : st;
     w->pl.id = id;
     st = ln_node_prepare(&w->pl, n, q, (void *)(uintptr_t)s->run.state, s->run.in_desc, s->run.out_desc, value,
                          &w->plan->kernel, w->err);
-    if (st)
+    if (st || (st = plan_align(w, n, q->unread)) != LINNET_OK)
         return st;
     s->phases = q->phases;
     memcpy(s->tasks, q->tasks, sizeof s->tasks);
@@ -380,15 +403,18 @@ static linnet_status plan_dynamic(plan_work *w, ln_step *s)
         return plan_full(w->err);
     d->out = d->in + in;
     d->out_desc = d->in_desc + in;
+    linnet_status st = plan_align(w, n, 0);
+    if (st)
+        return st;
     for (int32_t i = 0; i < n->in_count; i++) {
-        const linnet_status st = plan_slot(w, n->in[i], &d->in[i]);
+        st = plan_slot(w, n->in[i], &d->in[i]);
         if (st)
             return st;
         if (n->in[i] != LN_NONE && w->g->value[n->in[i]].constant)
             d->id[i] = w->g->value[n->in[i]].id;
     }
     for (int32_t i = 0; i < n->out_count; i++) {
-        const linnet_status st = plan_slot(w, n->out[i], &d->out[i]);
+        st = plan_slot(w, n->out[i], &d->out[i]);
         if (st)
             return st;
     }

@@ -21,6 +21,13 @@
 
 typedef struct ln_cache ln_cache;
 
+/* A file in memory. */
+typedef struct ln_file {
+    void  *data;
+    size_t size;
+    bool   mapped; /* pages of the file itself: they can be dropped, and others may change them */
+} ln_file;
+
 struct linnet_layer {
     linnet_model *model;
     int32_t       node;
@@ -33,8 +40,7 @@ struct linnet_model {
     ln_graph        *graph;
     linnet_layer   **layer;  /* one per node once finished */
     const char      *format;
-    void            *bytes;  /* the file, where the model owns it */
-    size_t           bytes_size;
+    ln_file          file;   /* the bytes that it was read from, where it owns them */
     struct ln_tests *tests;    /* of format.h */
     ln_cache        *cache;
     uint64_t         weight_bytes;
@@ -49,6 +55,7 @@ void ln_model_release(linnet_model *m);
 
 linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out);
 void          ln_cache_free(ln_cache *c);
+void          ln_cache_expect(ln_cache *c, uint64_t bytes); /* about so many will be asked for */
 
 /*
  * The entry of that key, made by make(ctx, memory) where it is new. *id is its identity as a source
@@ -162,6 +169,13 @@ void *ln_arena_block(ln_arena *a, size_t size);
 
 /* Shapes of every value, and constants folded where config.passes says so. Marks dynamic nodes. */
 linnet_status ln_plan_infer(ln_planner *pl, bool first, linnet_error *err);
+
+/*
+ * The elements of a constant, from an aligned copy where a file has them at an odd place: shared by
+ * the model, or in `keep`. NULL: no memory. ln_plan_align() makes v use them.
+ */
+const void   *ln_model_aligned(linnet_model *m, const ln_value *v, ln_arena *keep);
+linnet_status ln_plan_align(ln_planner *pl, ln_value *v, linnet_error *err);
 
 /* infer() of one node into out[], outputs checked against the limits; LN_WAIT passes through. */
 linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const ln_desc *in,

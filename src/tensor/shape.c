@@ -3,6 +3,27 @@
  */
 #include "tensor.h"
 
+#define SHAPE_BULK ((size_t)16 << 10) /* bytes from which elements are worth not copying */
+
+bool ln_aligned(const void *p, int32_t dtype)
+{
+    const ln_dtype_info *type = ln_dtype(dtype);
+    const size_t bytes = LN_MAX(type->bits / 8u, 1u), natural = type->kind == LN_KIND_COMPLEX ? bytes / 2 : bytes;
+
+    return ((uintptr_t)p & (natural - 1)) == 0;
+}
+
+bool ln_desc_bulk(const ln_desc *d)
+{
+    const ln_dtype_info *type = ln_dtype(d->dtype);
+    size_t bytes, wide = 0;
+
+    for (int32_t i = 0; i < d->rank; i++)
+        wide += d->dim[i] > 1;
+    return wide >= 2 && (type->kind == LN_KIND_FLOAT || type->bits <= 8) && type->kind != LN_KIND_BOOL &&
+           ln_desc_bytes(d, &bytes) && bytes >= SHAPE_BULK;
+}
+
 /*
  * The product of the dimensions that are not 0 must fit too, so that no product of some of
  * the dimensions of a checked shape can wrap.
@@ -117,3 +138,5 @@ void ln_broadcast_strides(const ln_desc *d, const ln_desc *to, int64_t *stride)
         stride[i] = k < 0 || (d->dim[k] == 1 && to->dim[i] != 1) ? 0 : own[k];
     }
 }
+
+#undef SHAPE_BULK

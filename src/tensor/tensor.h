@@ -40,6 +40,15 @@ const ln_dtype_info *ln_dtype(int32_t dtype);
 /* Bytes of `count` elements; false: no such type, or the product does not fit. */
 LN_MUST_USE bool ln_dtype_bytes(int32_t dtype, size_t count, size_t *bytes);
 
+/* True where p has the alignment of such elements: that of the widest number in one. */
+bool ln_aligned(const void *p, int32_t dtype);
+
+/*
+ * True for matrices of some size, of types that no operator takes for indices or sizes. Such
+ * elements can stay where a file has them, misaligned as they may be, and whoever may change it.
+ */
+bool ln_desc_bulk(const ln_desc *d);
+
 /* Number of elements; false: a negative dim or a product that does not fit int64 / size_t. */
 LN_MUST_USE bool ln_desc_count(const ln_desc *d, size_t *count);
 LN_MUST_USE bool ln_desc_bytes(const ln_desc *d, size_t *bytes);

@@ -120,9 +120,13 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad, size
     l.v = check_buf(36 * block * c);
     l.m = check_buf(36 * block * group);
     l.y = check_buf((l.h_out * l.d.w_out - 1) * l.d.ldy + n);
-    const size_t cut = check_rand(0, (n - 1) / nr) * nr;
-    check_now.wino_weight_f32(c, n, weight, cut, n, l.u, ldu);
-    check_now.wino_weight_f32(c, n, weight, 0, cut, l.u, ldu);
+    const size_t k = 9 * c, cut = check_rand(0, c);
+    float *turned = check_buf(ldu * 9);
+    check_now.pack_b_f32(k, n, weight, 1, (ptrdiff_t)k, 1.0f, 0, k, 0, n, turned);
+    for (size_t j = 0; j < n; j += nr) {
+        check_now.wino_weight_f32(c - cut, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, ldu);
+        check_now.wino_weight_f32(cut, turned + j * k, l.u + j * c, ldu);
+    }
     return l;
 }
 
