@@ -71,6 +71,9 @@ enum { LN_BIN_ADD, LN_BIN_SUB, LN_BIN_MUL, LN_BIN_DIV, LN_BIN_MAX, LN_BIN_MIN,
 typedef void (*ln_binary_f32)(size_t n, const float *x, size_t sx,
                               const float *y, size_t sy, float *z); /* z may be x or y */
 
+enum { LN_CMP_EQ, LN_CMP_NE, LN_CMP_LT, LN_CMP_LE, LN_CMP_COUNT };
+enum { LN_LOGIC_AND, LN_LOGIC_OR, LN_LOGIC_XOR, LN_LOGIC_COUNT };
+
 /* Reductions of f32. `rows`: y[i] = y[i] (+) x[i]; `all`: fold of x[0..n) in a fixed tree. */
 enum { LN_RED_SUM, LN_RED_SUMSQ, LN_RED_SUMABS, LN_RED_MAX, LN_RED_MIN, LN_RED_PROD, LN_RED_COUNT };
 typedef float (*ln_reduce_all_f32)(size_t n, const float *x); /* n = 0: the neutral element */
@@ -185,6 +188,21 @@ typedef struct ln_kernels {
 
     /* y[j * ldy + i] = x[i * ldx + j] for i < rows, j < cols; 4-byte elements; no overlap. */
     void (*transpose_32)(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy);
+
+    /* y = min(max(round(x / scale) + zero, lo), hi), ties to even, NaN gives lo; whole zero, lo, hi of i8 or u8. */
+    void (*quantize_8)(size_t n, const float *x, float scale, float zero, float lo, float hi, uint8_t *y);
+    /* y = (x - zero) * scale */
+    void (*dequantize_u8)(size_t n, const uint8_t *x, float scale, int32_t zero, float *y);
+    void (*dequantize_i8)(size_t n, const int8_t *x, float scale, int32_t zero, float *y);
+    /* The fraction cut off, saturating (at lo and hi, those of i8 or u8), NaN gives 0. */
+    void (*f32_to_8)(size_t n, const float *x, float lo, float hi, uint8_t *y);
+    void (*f32_to_i32)(size_t n, const float *x, int32_t *y);
+    void (*i32_to_f32)(size_t n, const int32_t *x, float *y); /* nearest even */
+    /* z[i] = x[i] ? y[i] as 0 or 1; strides as in binary_f32. Of bytes, any but 0 is true; z may be x or y. */
+    void (*compare_f32[LN_CMP_COUNT])(size_t n, const float *x, size_t sx, const float *y, size_t sy, uint8_t *z);
+    void (*logic_8[LN_LOGIC_COUNT])(size_t n, const uint8_t *x, size_t sx, const uint8_t *y, size_t sy, uint8_t *z);
+    /* z[i] = c[i] ? x[i] : y[i], any 4-byte elements; z may be x or y. */
+    void (*select_32)(size_t n, const uint8_t *c, const float *x, size_t sx, const float *y, size_t sy, float *z);
 
     void (*f16_to_f32)(size_t n, const uint16_t *x, float *y);
     void (*f32_to_f16)(size_t n, const float *x, uint16_t *y); /* nearest even */

@@ -35,6 +35,12 @@
 #define vi_st  LN_SYM(vi_st)
 #define vi_ldn LN_SYM(vi_ldn)
 #define vi_stn LN_SYM(vi_stn)
+#define vi_ld_u8  LN_SYM(vi_ld_u8)  /* (p): as many bytes as lanes, zeros above them */
+#define vi_ldn_u8 LN_SYM(vi_ldn_u8) /* (p, n): absent lanes are 0 */
+#define vi_ld_i8  LN_SYM(vi_ld_i8)  /* copies of the sign above them */
+#define vi_ldn_i8 LN_SYM(vi_ldn_i8)
+#define vi_st_u8  LN_SYM(vi_st_u8)  /* (p, v): the low byte of each lane */
+#define vi_stn_u8 LN_SYM(vi_stn_u8)
 #define vf_ld_f16  LN_SYM(vf_ld_f16)  /* (p): halves, bits in uint16_t; signalling NaN made quiet */
 #define vf_ldn_f16 LN_SYM(vf_ldn_f16) /* (p, n): absent lanes are 0 */
 #define vf_st_f16  LN_SYM(vf_st_f16)  /* (p, v): to nearest even; NaN keeps its upper bits, quiet */

@@ -49,6 +49,36 @@ LN_INLINE void vi_stn(int32_t *p, vi v, size_t n)
 {
     _mm256_maskstore_epi32((int *)p, LN_SYM(vec_first)(n), v);
 }
+LN_INLINE vi vi_ld_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
+LN_INLINE vi vi_ld_i8(const int8_t *p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
+LN_INLINE vi vi_ldn_u8(const uint8_t *p, size_t n)
+{
+    uint8_t t[8] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_u8(t);
+}
+LN_INLINE vi vi_ldn_i8(const int8_t *p, size_t n)
+{
+    int8_t t[8] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_i8(t);
+}
+LN_INLINE void vi_st_u8(uint8_t *p, vi v)
+{
+    const __m128i pick = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_unpacklo_epi32(_mm_shuffle_epi8(_mm256_castsi256_si128(v), pick),
+                                                              _mm_shuffle_epi8(_mm256_extracti128_si256(v, 1), pick)));
+}
+LN_INLINE void vi_stn_u8(uint8_t *p, vi v, size_t n)
+{
+    uint8_t t[8];
+
+    vi_st_u8(t, v);
+    memcpy(p, t, n);
+}
 
 LN_INLINE vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 LN_INLINE vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }

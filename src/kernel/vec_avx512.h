@@ -39,6 +39,21 @@ LN_INLINE void vi_stn(int32_t *p, vi v, size_t n)
 {
     _mm512_mask_storeu_epi32(p, LN_SYM(vec_first)(n), v);
 }
+LN_INLINE vi vi_ld_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+LN_INLINE vi vi_ld_i8(const int8_t *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+LN_INLINE vi vi_ldn_u8(const uint8_t *p, size_t n)
+{
+    return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(LN_SYM(vec_first)(n), p));
+}
+LN_INLINE vi vi_ldn_i8(const int8_t *p, size_t n)
+{
+    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(LN_SYM(vec_first)(n), p));
+}
+LN_INLINE void vi_st_u8(uint8_t *p, vi v) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(v)); }
+LN_INLINE void vi_stn_u8(uint8_t *p, vi v, size_t n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, LN_SYM(vec_first)(n), v);
+}
 
 LN_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 LN_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }

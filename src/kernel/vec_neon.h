@@ -59,6 +59,48 @@ LN_INLINE void vi_stn(int32_t *p, vi v, size_t n)
     vst1q_s32(t, v);
     memcpy(p, t, n * sizeof *p);
 }
+LN_INLINE vi vi_ld_u8(const uint8_t *p)
+{
+    uint32_t t;
+
+    memcpy(&t, p, sizeof t);
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(t)))));
+}
+LN_INLINE vi vi_ld_i8(const int8_t *p)
+{
+    uint32_t t;
+
+    memcpy(&t, p, sizeof t);
+    return vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(t))));
+}
+LN_INLINE vi vi_ldn_u8(const uint8_t *p, size_t n)
+{
+    uint8_t t[4] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_u8(t);
+}
+LN_INLINE vi vi_ldn_i8(const int8_t *p, size_t n)
+{
+    int8_t t[4] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_i8(t);
+}
+LN_INLINE void vi_st_u8(uint8_t *p, vi v)
+{
+    const uint16x4_t h = vmovn_u32(vreinterpretq_u32_s32(v));
+    const uint32_t t = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(h, h))), 0);
+
+    memcpy(p, &t, sizeof t);
+}
+LN_INLINE void vi_stn_u8(uint8_t *p, vi v, size_t n)
+{
+    uint8_t t[4];
+
+    vi_st_u8(t, v);
+    memcpy(p, t, n);
+}
 
 LN_INLINE vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
 LN_INLINE vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }

@@ -65,6 +65,16 @@ LN_INLINE vi   vi_ld(const int32_t *p)
 LN_INLINE void vi_st(int32_t *p, vi v) { memcpy(p, &v, sizeof v); }
 LN_INLINE vi   vi_ldn(const int32_t *p, size_t n, int32_t fill) { return n ? vi_ld(p) : fill; }
 LN_INLINE void vi_stn(int32_t *p, vi v, size_t n) { memcpy(p, &v, n ? sizeof v : 0); }
+LN_INLINE vi   vi_ld_u8(const uint8_t *p) { return *p; }
+LN_INLINE vi   vi_ld_i8(const int8_t *p) { return *p; }
+LN_INLINE vi   vi_ldn_u8(const uint8_t *p, size_t n) { return n ? *p : 0; }
+LN_INLINE vi   vi_ldn_i8(const int8_t *p, size_t n) { return n ? *p : 0; }
+LN_INLINE void vi_st_u8(uint8_t *p, vi v) { *p = (uint8_t)v; }
+LN_INLINE void vi_stn_u8(uint8_t *p, vi v, size_t n)
+{
+    if (n)
+        *p = (uint8_t)v;
+}
 
 LN_INLINE vf vf_set(float s) { return s; }
 LN_INLINE vf vf_zero(void) { return 0.0f; }

@@ -60,6 +60,48 @@ LN_INLINE void vi_stn(int32_t *p, vi v, size_t n)
     vi_st(t, v);
     memcpy(p, t, n * sizeof *p);
 }
+LN_INLINE vi vi_ld_u8(const uint8_t *p)
+{
+    int32_t t;
+
+    memcpy(&t, p, sizeof t);
+    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(t));
+}
+LN_INLINE vi vi_ld_i8(const int8_t *p)
+{
+    int32_t t;
+
+    memcpy(&t, p, sizeof t);
+    return _mm_cvtepi8_epi32(_mm_cvtsi32_si128(t));
+}
+LN_INLINE vi vi_ldn_u8(const uint8_t *p, size_t n)
+{
+    uint8_t t[4] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_u8(t);
+}
+LN_INLINE vi vi_ldn_i8(const int8_t *p, size_t n)
+{
+    int8_t t[4] = { 0 };
+
+    memcpy(t, p, n);
+    return vi_ld_i8(t);
+}
+LN_INLINE void vi_st_u8(uint8_t *p, vi v)
+{
+    const __m128i pick = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    const int32_t t = _mm_cvtsi128_si32(_mm_shuffle_epi8(v, pick));
+
+    memcpy(p, &t, sizeof t);
+}
+LN_INLINE void vi_stn_u8(uint8_t *p, vi v, size_t n)
+{
+    uint8_t t[4];
+
+    vi_st_u8(t, v);
+    memcpy(p, t, n);
+}
 
 LN_INLINE vf vf_add(vf a, vf b) { return _mm_add_ps(a, b); }
 LN_INLINE vf vf_sub(vf a, vf b) { return _mm_sub_ps(a, b); }

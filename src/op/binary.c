@@ -138,31 +138,31 @@ BINARY_LOOP(pow_i64, int64_t, binary_pow_int(a, b))
 #define BINARY_WHOLE (LN_TYPES_INT | LN_TYPES_UINT)
 
 static const ln_pair_spec binary_add = { "Add", LN_TYPES_NUMBER, LN_BIN_ADD, false,
-    { NULL, binary_add_f64, binary_add_int, binary_add_int } };
+    { NULL, binary_add_f64, binary_add_int, binary_add_int }, 0, 0, false };
 static const ln_pair_spec binary_sub = { "Sub", LN_TYPES_NUMBER, LN_BIN_SUB, false,
-    { NULL, binary_sub_f64, binary_sub_int, binary_sub_int } };
+    { NULL, binary_sub_f64, binary_sub_int, binary_sub_int }, 0, 0, false };
 static const ln_pair_spec binary_mul = { "Mul", LN_TYPES_NUMBER, LN_BIN_MUL, false,
-    { NULL, binary_mul_f64, binary_mul_int, binary_mul_int } };
+    { NULL, binary_mul_f64, binary_mul_int, binary_mul_int }, 0, 0, false };
 static const ln_pair_spec binary_quotient = { "Div", LN_TYPES_NUMBER, LN_BIN_DIV, false,
-    { NULL, binary_div_f64, binary_div_i64, binary_div_u64 } };
+    { NULL, binary_div_f64, binary_div_i64, binary_div_u64 }, 0, 0, false };
 static const ln_pair_spec binary_prelu = { "PRelu", LN_TYPES_NUMBER, LN_BIN_PRELU, false,
-    { NULL, binary_prelu_f64, binary_prelu_i64, binary_prelu_u64 } };
+    { NULL, binary_prelu_f64, binary_prelu_i64, binary_prelu_u64 }, 0, 0, false };
 static const ln_pair_spec binary_and = { "BitwiseAnd", BINARY_WHOLE, -1, false,
-    { NULL, NULL, binary_and_int, binary_and_int } };
+    { NULL, NULL, binary_and_int, binary_and_int }, 0, 0, false };
 static const ln_pair_spec binary_or = { "BitwiseOr", BINARY_WHOLE, -1, false,
-    { NULL, NULL, binary_or_int, binary_or_int } };
+    { NULL, NULL, binary_or_int, binary_or_int }, 0, 0, false };
 static const ln_pair_spec binary_xor = { "BitwiseXor", BINARY_WHOLE, -1, false,
-    { NULL, NULL, binary_xor_int, binary_xor_int } };
+    { NULL, NULL, binary_xor_int, binary_xor_int }, 0, 0, false };
 static const ln_pair_spec binary_left = { "BitShift", BINARY_WHOLE, -1, false,
-    { NULL, NULL, binary_shl_int, binary_shl_int } };
+    { NULL, NULL, binary_shl_int, binary_shl_int }, 0, 0, false };
 static const ln_pair_spec binary_right = { "BitShift", BINARY_WHOLE, -1, false,
-    { NULL, NULL, binary_shr_i64, binary_shr_u64 } };
+    { NULL, NULL, binary_shr_i64, binary_shr_u64 }, 0, 0, false };
 static const ln_pair_spec binary_floor = { "Mod", LN_TYPES_NUMBER, -1, false,
-    { binary_mod_f32, binary_mod_f64, binary_mod_i64, binary_mod_u64 } };
+    { binary_mod_f32, binary_mod_f64, binary_mod_i64, binary_mod_u64 }, 0, 0, false };
 static const ln_pair_spec binary_cut = { "Mod", LN_TYPES_NUMBER, -1, false,
-    { binary_fmod_f32, binary_fmod_f64, binary_fmod_i64, binary_mod_u64 } };
+    { binary_fmod_f32, binary_fmod_f64, binary_fmod_i64, binary_mod_u64 }, 0, 0, false };
 static const ln_pair_spec binary_power = { "Pow", LN_TYPES_NUMBER, -1, false,
-    { binary_pow_f32, binary_pow_f64, binary_pow_i64, binary_pow_i64 } };
+    { binary_pow_f32, binary_pow_f64, binary_pow_i64, binary_pow_i64 }, 0, 0, false };
 
 /* infer and prepare of an operator without attributes. */
 #define BINARY_PLAIN(name)                                                                        \

@@ -211,6 +211,75 @@ static void cast_texts(const ln_run *r, size_t from, size_t count)
     }
 }
 
+/* ---- pairs of types with loops of their own ----------------------------------------------------------- */
+
+typedef void (*cast_loop)(const ln_kernels *k, size_t n, const void *x, void *y);
+
+static void cast_f32_u8(const ln_kernels *k, size_t n, const void *x, void *y) { k->f32_to_8(n, x, 0.0f, 255.0f, y); }
+static void cast_f32_i8(const ln_kernels *k, size_t n, const void *x, void *y) { k->f32_to_8(n, x, -128.0f, 127.0f, y); }
+static void cast_f32_i32(const ln_kernels *k, size_t n, const void *x, void *y) { k->f32_to_i32(n, x, y); }
+static void cast_u8_f32(const ln_kernels *k, size_t n, const void *x, void *y) { k->dequantize_u8(n, x, 1.0f, 0, y); }
+static void cast_i8_f32(const ln_kernels *k, size_t n, const void *x, void *y) { k->dequantize_i8(n, x, 1.0f, 0, y); }
+static void cast_i32_f32(const ln_kernels *k, size_t n, const void *x, void *y) { k->i32_to_f32(n, x, y); }
+
+static void cast_f32_bool(const ln_kernels *k, size_t n, const void *x, void *y)
+{
+    const float zero = 0;
+
+    k->compare_f32[LN_CMP_NE](n, x, 1, &zero, 0, y);
+}
+
+static void cast_bool_f32(const ln_kernels *k, size_t n, const void *x, void *y)
+{
+    const float one = 1, zero = 0;
+
+    k->select_32(n, x, &one, 0, &zero, 0, y);
+}
+
+static void cast_f32_i64(const ln_kernels *k, size_t n, const void *x, void *y)
+{
+    const float *f = x;
+    int64_t *out = y;
+
+    LN_UNUSED(k);
+    for (size_t i = 0; i < n; i++)
+        out[i] = fabsf(f[i]) < 0x1p62f ? (int64_t)f[i] : ln_f2i_sat((double)f[i], INT64_MIN, INT64_MAX);
+}
+
+/* Loops without a kernel. */
+#define CAST_PLAIN(name, S, T, value)                                                        \
+    static void cast_##name(const ln_kernels *k, size_t n, const void *x, void *y)           \
+    {                                                                                        \
+        const S *in = x;                                                                     \
+        T *out = y;                                                                          \
+        LN_UNUSED(k);                                                                        \
+        for (size_t i = 0; i < n; i++)                                                       \
+            out[i] = (T)(value);                                                             \
+    }
+CAST_PLAIN(i64_f32, int64_t, float, in[i])
+CAST_PLAIN(i64_i32, int64_t, int32_t, (uint64_t)in[i])
+CAST_PLAIN(i32_i64, int32_t, int64_t, in[i])
+CAST_PLAIN(bool_i64, uint8_t, int64_t, in[i] != 0)
+CAST_PLAIN(bool_i32, uint8_t, int32_t, in[i] != 0)
+
+static cast_loop cast_direct(int32_t from, int32_t to)
+{
+    static const struct { int32_t from, to; cast_loop loop; } known[] = {
+        { LINNET_F32, LINNET_U8, cast_f32_u8 },   { LINNET_F32, LINNET_I8, cast_f32_i8 },
+        { LINNET_F32, LINNET_I32, cast_f32_i32 }, { LINNET_F32, LINNET_I64, cast_f32_i64 },
+        { LINNET_F32, LINNET_BOOL, cast_f32_bool }, { LINNET_BOOL, LINNET_F32, cast_bool_f32 },
+        { LINNET_U8, LINNET_F32, cast_u8_f32 },   { LINNET_I8, LINNET_F32, cast_i8_f32 },
+        { LINNET_I32, LINNET_F32, cast_i32_f32 }, { LINNET_I64, LINNET_F32, cast_i64_f32 },
+        { LINNET_I64, LINNET_I32, cast_i64_i32 }, { LINNET_I32, LINNET_I64, cast_i32_i64 },
+        { LINNET_BOOL, LINNET_I64, cast_bool_i64 }, { LINNET_BOOL, LINNET_I32, cast_bool_i32 },
+    };
+
+    for (size_t i = 0; i < LN_COUNT(known); i++)
+        if (known[i].from == from && known[i].to == to)
+            return known[i].loop;
+    return NULL;
+}
+
 /* ---- the run -------------------------------------------------------------------------------------- */
 
 static linnet_status run(const ln_run *r)
@@ -223,6 +292,12 @@ static linnet_status run(const ln_run *r)
     ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
     if (from_type == LINNET_STRING) {
         cast_texts(r, from, count);
+        return LINNET_OK;
+    }
+    const cast_loop loop = cast_direct(from_type, to);
+    if (loop) {
+        loop(r->kernel, count, (const char *)r->in[0] + from * (ln_dtype(from_type)->bits / 8u),
+             (char *)r->out[0] + from * (ln_dtype(to)->bits / 8u));
         return LINNET_OK;
     }
     for (size_t n; count > 0; from += n, count -= n) {
@@ -277,3 +352,5 @@ const ln_op ln_op_bit_cast = {
     .name = "BitCast", .attr = cast_bits_attr, .param_size = sizeof(param), .in_min = 1, .in_max = 1,
     .flags = LN_OP_VIEW | LN_OP_ELEMENTWISE, .infer = cast_bits_infer,
 };
+
+#undef CAST_PLAIN

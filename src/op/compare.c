@@ -14,13 +14,14 @@
         for (size_t i = 0; i < n; i++)                                                             \
             out[i] = a[i * sx] op b[i * sy];                                                       \
     }
-#define COMPARE_ALL(name, text, types, op)                                                         \
+#define COMPARE_ALL(name, text, types, op, compares, logics, swaps)                                \
     COMPARE_LOOP(name##_f32, float, op)                                                            \
     COMPARE_LOOP(name##_f64, double, op)                                                           \
     COMPARE_LOOP(name##_i64, int64_t, op)                                                          \
     COMPARE_LOOP(name##_u64, uint64_t, op)                                                         \
     static const ln_pair_spec compare_##name = { text, types, -1, true,                            \
-        { compare_##name##_f32, compare_##name##_f64, compare_##name##_i64, compare_##name##_u64 } }; \
+        { compare_##name##_f32, compare_##name##_f64, compare_##name##_i64, compare_##name##_u64 },  \
+        compares, logics, swaps };                                                                 \
     static linnet_status compare_##name##_infer(const ln_infer *q)                                 \
     {                                                                                              \
         return ln_pair_infer(q, &compare_##name);                                                  \
@@ -31,14 +32,14 @@
     }
 #define COMPARE_BOOL LN_TYPE(LINNET_BOOL)
 
-COMPARE_ALL(equal, "Equal", LN_TYPES_NUMBER | COMPARE_BOOL | LN_TYPE(LINNET_STRING), ==)
-COMPARE_ALL(less, "Less", LN_TYPES_NUMBER, <)
-COMPARE_ALL(less_or_equal, "LessOrEqual", LN_TYPES_NUMBER, <=)
-COMPARE_ALL(greater, "Greater", LN_TYPES_NUMBER, >)
-COMPARE_ALL(greater_or_equal, "GreaterOrEqual", LN_TYPES_NUMBER, >=)
-COMPARE_ALL(and, "And", COMPARE_BOOL, &&)
-COMPARE_ALL(or, "Or", COMPARE_BOOL, ||)
-COMPARE_ALL(xor, "Xor", COMPARE_BOOL, !=)
+COMPARE_ALL(equal, "Equal", LN_TYPES_NUMBER | COMPARE_BOOL | LN_TYPE(LINNET_STRING), ==, 1 + LN_CMP_EQ, 0, false)
+COMPARE_ALL(less, "Less", LN_TYPES_NUMBER, <, 1 + LN_CMP_LT, 0, false)
+COMPARE_ALL(less_or_equal, "LessOrEqual", LN_TYPES_NUMBER, <=, 1 + LN_CMP_LE, 0, false)
+COMPARE_ALL(greater, "Greater", LN_TYPES_NUMBER, >, 1 + LN_CMP_LT, 0, true)
+COMPARE_ALL(greater_or_equal, "GreaterOrEqual", LN_TYPES_NUMBER, >=, 1 + LN_CMP_LE, 0, true)
+COMPARE_ALL(and, "And", COMPARE_BOOL, &&, 0, 1 + LN_LOGIC_AND, false)
+COMPARE_ALL(or, "Or", COMPARE_BOOL, ||, 0, 1 + LN_LOGIC_OR, false)
+COMPARE_ALL(xor, "Xor", COMPARE_BOOL, !=, 0, 1 + LN_LOGIC_XOR, false)
 
 static void compare_texts(const ln_run *r, const ln_pair *s, size_t from, size_t count)
 {

@@ -27,6 +27,12 @@ linnet_status ln_pair_infer(const ln_infer *q, const ln_pair_spec *spec)
     return ln_pair_shape(q, spec->name, spec->truth ? LINNET_BOOL : type);
 }
 
+/* Is `dtype` the wide type itself, of 8 bytes? */
+static bool pair_wide(int32_t dtype, int32_t wide)
+{
+    return dtype == (wide == LN_WIDE_F64 ? LINNET_F64 : wide == LN_WIDE_I64 ? LINNET_I64 : LINNET_U64) && wide != LN_WIDE_F32;
+}
+
 linnet_status ln_pair_prepare_as(ln_prepare *q, const ln_pair_spec *spec, int32_t wide, ln_pair *s)
 {
     const ln_desc *in[2] = { &q->in[0], &q->in[1] };
@@ -40,6 +46,12 @@ linnet_status ln_pair_prepare_as(ln_prepare *q, const ln_pair_spec *spec, int32_
         if (ln_is_f32(&q->in[0]) && ln_is_f32(&q->in[1]))
             s->kernel = s->wide_kernel;
     }
+    if (spec->compare && ln_is_f32(&q->in[0]) && ln_is_f32(&q->in[1]))
+        s->compare = q->kernel->compare_f32[spec->compare - 1];
+    if (spec->logic && q->in[0].dtype == LINNET_BOOL && q->in[1].dtype == LINNET_BOOL)
+        s->logic = q->kernel->logic_8[spec->logic - 1];
+    s->swap = spec->swap;
+    s->same = pair_wide(q->in[0].dtype, wide) && pair_wide(q->in[1].dtype, wide) && pair_wide(s->out, wide);
     if (!s->loop && !s->wide_kernel)
         return ln_fail_type(q->err, 0, q->in[0].dtype);
     ln_split(q, s->b.total);
@@ -51,10 +63,28 @@ linnet_status ln_pair_prepare(ln_prepare *q, const ln_pair_spec *spec)
     return ln_pair_prepare_as(q, spec, ln_wide_of(q->in[0].dtype), q->state);
 }
 
-static void pair_direct(const ln_pair *s, ln_walk *w, ln_operand *o, float *z)
+/* Where a kernel takes the elements as they are. False: none does. */
+static bool pair_direct(const ln_pair *s, ln_walk *w, ln_operand *o, void *z, size_t from)
 {
-    for (size_t n; (n = ln_walk_take(w, o, SIZE_MAX)) > 0; z += n)
-        s->kernel(n, o[0].p, o[0].step, o[1].p, o[1].step, z);
+    const ln_operand *x = &o[s->swap], *y = &o[!s->swap];
+    uint8_t *bytes = (uint8_t *)z + from;
+    float *floats = (float *)z + from;
+
+    if (s->kernel)
+        for (size_t n; (n = ln_walk_take(w, o, SIZE_MAX)) > 0; floats += n)
+            s->kernel(n, o[0].p, o[0].step, o[1].p, o[1].step, floats);
+    else if (s->compare)
+        for (size_t n; (n = ln_walk_take(w, o, SIZE_MAX)) > 0; bytes += n)
+            s->compare(n, x->p, x->step, y->p, y->step, bytes);
+    else if (s->logic)
+        for (size_t n; (n = ln_walk_take(w, o, SIZE_MAX)) > 0; bytes += n)
+            s->logic(n, o[0].p, o[0].step, o[1].p, o[1].step, bytes);
+    else if (s->same && s->loop)
+        for (size_t n; (n = ln_walk_take(w, o, SIZE_MAX)) > 0; from += n)
+            s->loop(n, o[0].p, o[0].step, o[1].p, o[1].step, (uint64_t *)z + from);
+    else
+        return false;
+    return true;
 }
 
 void ln_pair_part(const ln_kernels *k, const ln_pair *s, int32_t x_type, const void *x, int32_t y_type,
@@ -66,10 +96,8 @@ void ln_pair_part(const ln_kernels *k, const ln_pair *s, int32_t x_type, const v
     ln_walk w;
 
     ln_walk_start(&w, &s->b, from, count);
-    if (s->kernel) {
-        pair_direct(s, &w, o, (float *)z + from);
+    if (pair_direct(s, &w, o, z, from))
         return;
-    }
     for (size_t n; (n = ln_walk_take(&w, o, LN_BLOCK)) > 0; from += n) {
         const void *a = ln_wide_view(k, x_type, o[0].p, 0, o[0].step ? n : 1, s->wide, &wide[0]);
         const void *b = ln_wide_view(k, y_type, o[1].p, 0, o[1].step ? n : 1, s->wide, &wide[1]);

@@ -18,6 +18,8 @@ typedef struct ln_pair_spec {
     int32_t      kernel; /* LN_BIN_* for f32, or -1 */
     bool         truth;  /* the output is bool */
     ln_pair_loop loop[LN_WIDE_COUNT];
+    int32_t      compare, logic; /* 1 + LN_CMP_* of f32, 1 + LN_LOGIC_* of bools; 0: none */
+    bool         swap;           /* the operands of `compare` change places */
 } ln_pair_spec;
 
 typedef struct ln_pair {
@@ -27,6 +29,9 @@ typedef struct ln_pair {
     ln_pair_loop  loop;
     int32_t       wide;
     int32_t       out; /* type to write; 0: the loop writes bytes itself */
+    bool          swap, same; /* same: operands and output are of the wide type */
+    void        (*compare)(size_t n, const float *x, size_t sx, const float *y, size_t sy, uint8_t *z);
+    void        (*logic)(size_t n, const uint8_t *x, size_t sx, const uint8_t *y, size_t sy, uint8_t *z);
 } ln_pair;
 
 /* The output's shape, and `dtype`. */

@@ -2,14 +2,18 @@
  * qlinear.c - com.microsoft's elementwise operators on quantised numbers.
  *
  * Each element is brought to f32 with its scale and zero point, computed, and brought back with those
- * of the output: to nearest, ties to even, saturating.
+ * of the output: to nearest, ties to even, saturating. A function of one byte is a table.
  */
-#include "op.h"
+#include "broadcast.h"
 
 #include <math.h>
 
 typedef struct param { float alpha; int64_t axis, opset; } param;
-typedef struct state { ln_desc out; int64_t a[LN_MAX_RANK], b[LN_MAX_RANK]; } state;
+typedef struct qlinear_state {
+    ln_bcast b;
+    size_t   n;       /* elements of a row of Softmax */
+    bool     zero[3]; /* the zero points that are there: of the operands, then of the output */
+} qlinear_state;
 enum { QLINEAR_ADD, QLINEAR_MUL, QLINEAR_SIGMOID, QLINEAR_LEAKY_RELU };
 
 typedef struct qlinear_scale { float scale, zero, lo, hi; int32_t dtype; } qlinear_scale;
@@ -35,16 +39,17 @@ static qlinear_scale qlinear_read(const ln_run *r, int32_t i, int32_t dtype, boo
                             is_signed ? -128.0f : 0.0f, is_signed ? 127.0f : 255.0f, dtype };
 }
 
-static float qlinear_get(const qlinear_scale *s, const void *x, size_t i)
+static void qlinear_get(const ln_kernels *k, const qlinear_scale *s, const void *x, size_t n, float *y)
 {
-    return ((float)ln_get_i64(s->dtype, x, i) - s->zero) * s->scale;
+    if (s->dtype == LINNET_U8)
+        k->dequantize_u8(n, x, s->scale, (int32_t)s->zero, y);
+    else
+        k->dequantize_i8(n, x, s->scale, (int32_t)s->zero, y);
 }
 
-static void qlinear_put(const qlinear_scale *s, void *y, size_t i, float v)
+static void qlinear_put(const ln_kernels *k, const qlinear_scale *s, const float *x, size_t n, void *y)
 {
-    const float q = nearbyintf(v / s->scale) + s->zero;
-
-    ln_set_i64(s->dtype, y, i, (int64_t)(q >= s->hi ? s->hi : q > s->lo ? q : s->lo));
+    k->quantize_8(n, x, s->scale, s->zero, s->lo, s->hi, y);
 }
 
 /* ---- of two: A, its scale and zero; B, its scale and zero; scale and zero of C -------------------- */
@@ -65,42 +70,39 @@ static linnet_status infer(const ln_infer *q)
     return LINNET_OK;
 }
 
-typedef struct qlinear_given { bool zero[4]; } qlinear_given;
-typedef struct qlinear_state { state at; qlinear_given given; } qlinear_state;
-
 static linnet_status prepare(ln_prepare *q)
 {
+    const ln_desc *in[2] = { &q->in[0], &q->in[3] };
     qlinear_state *s = q->state;
 
-    s->at.out = q->out[0];
-    ln_broadcast_strides(&q->in[0], &q->out[0], s->at.a);
-    ln_broadcast_strides(&q->in[3], &q->out[0], s->at.b);
-    s->given.zero[0] = q->in[2].dtype != 0;
-    s->given.zero[1] = q->in[5].dtype != 0;
-    s->given.zero[2] = q->in_count > 7 && q->in[7].dtype;
-    ln_split(q, ln_count(&q->out[0]));
+    ln_bcast_init(&s->b, &q->out[0], 2, in);
+    s->zero[0] = q->in[2].dtype != 0;
+    s->zero[1] = q->in[5].dtype != 0;
+    s->zero[2] = q->in_count > 7 && q->in[7].dtype;
+    ln_split(q, s->b.total);
     return LINNET_OK;
 }
 
 static linnet_status qlinear_binary(const ln_run *r, int kind)
 {
     const qlinear_state *s = r->state;
-    const int32_t t = s->at.out.dtype;
-    const qlinear_scale a = qlinear_read(r, 1, t, s->given.zero[0]), b = qlinear_read(r, 4, t, s->given.zero[1]);
-    const qlinear_scale c = qlinear_read(r, 6, t, s->given.zero[2]);
+    const int32_t t = r->out_desc[0].dtype;
+    const qlinear_scale a = qlinear_read(r, 1, t, s->zero[0]), b = qlinear_read(r, 4, t, s->zero[1]);
+    const qlinear_scale c = qlinear_read(r, 6, t, s->zero[2]);
+    const ln_binary_f32 f = r->kernel->binary_f32[kind == QLINEAR_ADD ? LN_BIN_ADD : LN_BIN_MUL];
+    uint8_t room[2][LN_BLOCK];
+    ln_operand o[2] = { { r->in[0], 1, room[0], NULL, 0 }, { r->in[3], 1, room[1], NULL, 0 } };
+    float x[LN_BLOCK], y[LN_BLOCK], z[LN_BLOCK];
     size_t from, count;
+    ln_walk w;
 
-    ln_part(ln_count(&s->at.out), r->task, &from, &count);
-    for (size_t i = from; i < from + count; i++) {
-        size_t rest = i, x = 0, y = 0;
-        for (int32_t d = s->at.out.rank - 1; d >= 0; d--) {
-            const size_t k = rest % (size_t)s->at.out.dim[d];
-            rest /= (size_t)s->at.out.dim[d];
-            x += k * (size_t)s->at.a[d];
-            y += k * (size_t)s->at.b[d];
-        }
-        const float p = qlinear_get(&a, r->in[0], x), v = qlinear_get(&b, r->in[3], y);
-        qlinear_put(&c, r->out[0], i, kind == QLINEAR_ADD ? p + v : p * v);
+    ln_part(s->b.total, r->task, &from, &count);
+    ln_walk_start(&w, &s->b, from, count);
+    for (size_t n; (n = ln_walk_take(&w, o, LN_BLOCK)) > 0; from += n) {
+        qlinear_get(r->kernel, &a, o[0].p, o[0].step ? n : 1, x);
+        qlinear_get(r->kernel, &b, o[1].p, o[1].step ? n : 1, y);
+        f(n, x, o[0].step, y, o[1].step, z);
+        qlinear_put(r->kernel, &c, z, n, (uint8_t *)r->out[0] + from);
     }
     return LINNET_OK;
 }
@@ -127,9 +129,8 @@ static linnet_status qlinear_unary_prepare(ln_prepare *q)
 {
     qlinear_state *s = q->state;
 
-    s->at.out = q->out[0];
-    s->given.zero[0] = q->in[2].dtype != 0;
-    s->given.zero[1] = q->in_count > 4 && q->in[4].dtype;
+    s->zero[0] = q->in[2].dtype != 0;
+    s->zero[1] = q->in_count > 4 && q->in[4].dtype;
     ln_split(q, ln_count(&q->out[0]));
     return LINNET_OK;
 }
@@ -138,15 +139,24 @@ static linnet_status qlinear_unary(const ln_run *r, int kind)
 {
     const param *p = r->param;
     const qlinear_state *s = r->state;
-    const int32_t t = s->at.out.dtype;
-    const qlinear_scale a = qlinear_read(r, 1, t, s->given.zero[0]), c = qlinear_read(r, 3, t, s->given.zero[1]);
+    const int32_t t = r->out_desc[0].dtype;
+    const qlinear_scale a = qlinear_read(r, 1, t, s->zero[0]), c = qlinear_read(r, 3, t, s->zero[1]);
+    const uint8_t *x = r->in[0];
+    uint8_t *y = r->out[0], table[256];
+    float v[256];
     size_t from, count;
 
-    ln_part(ln_count(&s->at.out), r->task, &from, &count);
-    for (size_t i = from; i < from + count; i++) {
-        const float x = qlinear_get(&a, r->in[0], i);
-        qlinear_put(&c, r->out[0], i, kind == QLINEAR_SIGMOID ? (float)(1 / (1 + exp(-(double)x))) : x < 0 ? x * p->alpha : x);
-    }
+    for (size_t i = 0; i < 256; i++)
+        table[i] = (uint8_t)i;
+    qlinear_get(r->kernel, &a, table, 256, v);
+    if (kind == QLINEAR_SIGMOID)
+        r->kernel->unary_f32[LN_FN_SIGMOID](256, v, v, 0, 0);
+    else
+        r->kernel->unary_f32[LN_FN_LEAKY_RELU](256, v, v, p->alpha, 0);
+    qlinear_put(r->kernel, &c, v, 256, table);
+    ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
+    for (size_t i = from; i < from + count; i++)
+        y[i] = table[x[i]];
     return LINNET_OK;
 }
 
@@ -168,33 +178,82 @@ static linnet_status qlinear_softmax_infer(const ln_infer *q)
 static linnet_status qlinear_softmax_prepare(ln_prepare *q)
 {
     const param *p = q->param;
+    qlinear_state *s = q->state;
     int32_t axis;
     const linnet_status st = qlinear_unary_prepare(q);
 
     if (st || !ln_axis(p->axis, q->in[0].rank, &axis))
         return st;
+    s->n = ln_count_range(&q->in[0], axis, q->in[0].rank);
     q->tasks[0] = ln_count(&q->in[0]) ? ln_count_range(&q->in[0], 0, axis) : 0;
-    return ln_mul(ln_count_range(&q->in[0], axis, q->in[0].rank), sizeof(float), &q->scratch) ? LINNET_OK
-                                                                                             : LINNET_ERR_LIMIT;
+    return ln_mul(s->n, sizeof(float), &q->scratch) ? LINNET_OK : LINNET_ERR_LIMIT;
 }
 
 static linnet_status qlinear_softmax(const ln_run *r)
 {
-    const param *p = r->param;
     const qlinear_state *s = r->state;
-    const int32_t t = s->at.out.dtype;
-    const qlinear_scale a = qlinear_read(r, 1, t, s->given.zero[0]), c = qlinear_read(r, 3, t, s->given.zero[1]);
+    const int32_t t = r->out_desc[0].dtype;
+    const qlinear_scale a = qlinear_read(r, 1, t, s->zero[0]), c = qlinear_read(r, 3, t, s->zero[1]);
     float *x = r->scratch;
-    int32_t axis;
 
-    if (!ln_axis(p->axis, s->at.out.rank, &axis))
-        return LINNET_ERR_SHAPE;
-    const size_t n = ln_count_range(&s->at.out, axis, s->at.out.rank);
-    for (size_t i = 0; i < n; i++)
-        x[i] = qlinear_get(&a, r->in[0], r->task * n + i);
-    r->kernel->softmax_f32(n, x, x);
-    for (size_t i = 0; i < n; i++)
-        qlinear_put(&c, r->out[0], r->task * n + i, x[i]);
+    qlinear_get(r->kernel, &a, (const uint8_t *)r->in[0] + r->task * s->n, s->n, x);
+    r->kernel->softmax_f32(s->n, x, x);
+    qlinear_put(r->kernel, &c, x, s->n, (uint8_t *)r->out[0] + r->task * s->n);
+    return LINNET_OK;
+}
+
+/* ---- Where: condition; X, its scale and zero; Y, its scale and zero; scale and zero of Z ------------------ */
+
+static linnet_status qlinear_where_infer(const ln_infer *q)
+{
+    linnet_status st;
+
+    if (!qlinear_type_ok(q->in[1].dtype) || q->in[4].dtype != q->in[1].dtype || q->in[0].dtype != LINNET_BOOL)
+        return ln_fail_type(q->err, 1, q->in[1].dtype);
+    for (int32_t i = 2; i <= 7; i += i == 2 ? 3 : 2)
+        if ((st = qlinear_check(q, "QLinearWhere", i, q->in[1].dtype)) != LINNET_OK)
+            return st;
+    if (!ln_broadcast(&q->in[1], &q->in[4], &q->out[0]) || !ln_broadcast(&q->in[0], &q->out[0], &q->out[0]))
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "QLinearWhere: the inputs do not fit together");
+    q->out[0].dtype = q->in[1].dtype;
+    return LINNET_OK;
+}
+
+static linnet_status qlinear_where_prepare(ln_prepare *q)
+{
+    const ln_desc *in[3] = { &q->in[0], &q->in[1], &q->in[4] };
+    qlinear_state *s = q->state;
+
+    ln_bcast_init(&s->b, &q->out[0], 3, in);
+    s->zero[0] = q->in[3].dtype != 0;
+    s->zero[1] = q->in[6].dtype != 0;
+    s->zero[2] = q->in_count > 8 && q->in[8].dtype;
+    ln_split(q, s->b.total);
+    return LINNET_OK;
+}
+
+static linnet_status qlinear_where(const ln_run *r)
+{
+    const qlinear_state *s = r->state;
+    const int32_t t = r->out_desc[0].dtype;
+    const qlinear_scale a = qlinear_read(r, 2, t, s->zero[0]), b = qlinear_read(r, 5, t, s->zero[1]);
+    const qlinear_scale c = qlinear_read(r, 7, t, s->zero[2]);
+    uint8_t room[3][LN_BLOCK];
+    ln_operand o[3] = { { r->in[0], 1, room[0], NULL, 0 }, { r->in[1], 1, room[1], NULL, 0 }, { r->in[4], 1, room[2], NULL, 0 } };
+    float x[LN_BLOCK], y[LN_BLOCK], z[LN_BLOCK];
+    size_t from, count;
+    ln_walk w;
+
+    ln_part(s->b.total, r->task, &from, &count);
+    ln_walk_start(&w, &s->b, from, count);
+    for (size_t n; (n = ln_walk_take(&w, o, LN_BLOCK)) > 0; from += n) {
+        const uint8_t *if_true = o[0].p;
+        qlinear_get(r->kernel, &a, o[1].p, o[1].step ? n : 1, x);
+        qlinear_get(r->kernel, &b, o[2].p, o[2].step ? n : 1, y);
+        for (size_t i = 0; i < n; i++)
+            z[i] = if_true[i * o[0].step] ? x[i * o[1].step] : y[i * o[2].step];
+        qlinear_put(r->kernel, &c, z, n, (uint8_t *)r->out[0] + from);
+    }
     return LINNET_OK;
 }
 
@@ -220,6 +279,11 @@ const ln_op ln_op_qlinear_add = QLINEAR_BINARY("com.microsoft.QLinearAdd", qline
 const ln_op ln_op_qlinear_mul = QLINEAR_BINARY("com.microsoft.QLinearMul", qlinear_mul);
 const ln_op ln_op_qlinear_sigmoid = QLINEAR_UNARY("com.microsoft.QLinearSigmoid", NULL, qlinear_sigmoid);
 const ln_op ln_op_qlinear_leaky_relu = QLINEAR_UNARY("com.microsoft.QLinearLeakyRelu", attr, qlinear_leaky_relu);
+
+const ln_op ln_op_qlinear_where = {
+    .name = "com.microsoft.QLinearWhere", .state_size = sizeof(qlinear_state), .in_min = 8, .in_max = 9,
+    .infer = qlinear_where_infer, .prepare = qlinear_where_prepare, .run = qlinear_where,
+};
 
 const ln_op ln_op_qlinear_softmax = {
     .name = "com.microsoft.QLinearSoftmax", .attr = qlinear_softmax_attr, .param_size = sizeof(param),

@@ -12,7 +12,7 @@
 typedef struct param { int64_t axis, saturate, block_size, output_dtype, precision; } param;
 typedef struct state {
     size_t dim, inner, block, scales; /* of the axis; scales: how many along the axis */
-    bool   has_zero;
+    bool   has_zero, one; /* one: a single scale */
 } state;
 
 static bool quantize_is_small_float(int32_t t)
@@ -37,7 +37,8 @@ static linnet_status quantize_geometry(const param *p, int32_t in_count, const l
     const ln_desc *x = &in[0], *scale = &in[1];
     int32_t axis = 0;
 
-    *s = (state){ .dim = 1, .inner = 1, .block = 1, .scales = 1, .has_zero = in_count > 2 && in[2].dtype };
+    *s = (state){ .dim = 1, .inner = 1, .block = 1, .scales = 1, .has_zero = in_count > 2 && in[2].dtype,
+                  .one = ln_count(scale) == 1 };
     if (s->has_zero && (!ln_same_shape(&in[2], scale)) && !(ln_count(&in[2]) == 1 && ln_count(scale) == 1))
         return ln_fail(err, LINNET_ERR_SHAPE, "QuantizeLinear: scale and zero point differ in shape");
     if (ln_count(scale) == 1 && scale->rank <= 1 && p->block_size == 0) {
@@ -65,15 +66,18 @@ static linnet_status quantize_geometry(const param *p, int32_t in_count, const l
     return LINNET_OK;
 }
 
-/* Index of the scale of element i. Blocked scales have the other axes too. */
-static size_t quantize_scale(const state *s, const ln_desc *scale, size_t i)
+/* How many elements from i on share a scale (at most `most`), and its index. Blocked scales have the other axes too. */
+static size_t quantize_stretch(const state *s, const ln_desc *scale, size_t i, size_t most, size_t *k)
 {
-    if (ln_count(scale) == 1)
-        return 0;
+    *k = 0;
+    if (s->one)
+        return most;
     const size_t a = i / s->inner % s->dim;
+    *k = a;
     if (scale->rank == 1)
-        return a;
-    return (i / s->inner / s->dim * s->scales + a / s->block) * s->inner + i % s->inner;
+        return LN_MIN(most, s->inner - i % s->inner);
+    *k = (i / s->inner / s->dim * s->scales + a / s->block) * s->inner + i % s->inner;
+    return s->inner > 1 ? 1 : LN_MIN(most, LN_MIN(s->block - a % s->block, s->dim - a));
 }
 
 static linnet_status infer(const ln_infer *q)
@@ -117,30 +121,44 @@ static int64_t quantize_one(float v, float zero, float lo, float hi)
     return (int64_t)(y >= hi ? hi : y > lo ? y : lo);
 }
 
+/* n elements from i on with one scale. */
+static void quantize_part(const ln_run *r, size_t i, size_t n, float scale, float zero)
+{
+    const int32_t type = r->in_desc[0].dtype, to = r->out_desc[0].dtype;
+    const bool halves = type == LINNET_F16 && r->in_desc[1].dtype == LINNET_F16;
+    float lo, hi;
+
+    quantize_range(to, &lo, &hi);
+    if (type == LINNET_F32 && (to == LINNET_U8 || to == LINNET_I8) && n > 1) {
+        r->kernel->quantize_8(n, (const float *)r->in[0] + i, scale, zero, lo, hi, (uint8_t *)r->out[0] + i);
+        return;
+    }
+    for (const size_t end = i + n; i < end; i++) {
+        float v = (type == LINNET_F32 ? ((const float *)r->in[0])[i] : (float)ln_get_f64(type, r->in[0], i)) / scale;
+        if (halves) /* that type divides in its own precision */
+            v = ln_f16_to_f32(ln_f32_to_f16(v));
+        if (quantize_is_small_float(to))
+            ln_set_f64(to, r->out[0], i, (double)v);
+        else
+            ln_set_i64(to, r->out[0], i, quantize_one(v, zero, lo, hi));
+    }
+}
+
 static linnet_status run(const ln_run *r)
 {
     const param *p = r->param;
     const state *s = r->state;
-    const int32_t from_type = r->in_desc[0].dtype, to = r->out_desc[0].dtype, st = r->in_desc[1].dtype;
-    float lo, hi;
-    size_t from, count;
+    const int32_t to = r->out_desc[0].dtype;
+    size_t from, count, k;
 
-    quantize_range(to, &lo, &hi);
+    if (!p->saturate && quantize_is_small_float(to) && ln_dtype(to)->bits == 8)
+        return ln_fail(r->err, LINNET_ERR_UNSUPPORTED, "QuantizeLinear: saturate 0 is not supported");
     ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
-    for (size_t i = from; i < from + count; i++) {
-        const size_t k = quantize_scale(s, &r->in_desc[1], i);
-        const float scale = (float)ln_get_f64(st, r->in[1], k), x = (float)ln_get_f64(from_type, r->in[0], i);
-        float v = x / scale;
-        if (st == LINNET_F16 && from_type == LINNET_F16) /* that type divides in its own precision */
-            v = ln_f16_to_f32(ln_f32_to_f16(v));
-        if (quantize_is_small_float(to)) {
-            if (!p->saturate && ln_dtype(to)->bits == 8)
-                return ln_fail(r->err, LINNET_ERR_UNSUPPORTED, "QuantizeLinear: saturate 0 is not supported");
-            ln_set_f64(to, r->out[0], i, (double)v);
-        } else {
-            const float zero = s->has_zero ? (float)ln_get_i64(to, r->in[2], k) : 0.0f;
-            ln_set_i64(to, r->out[0], i, quantize_one(v, zero, lo, hi));
-        }
+    for (size_t n; count > 0; from += n, count -= n) {
+        n = quantize_stretch(s, &r->in_desc[1], from, count, &k);
+        const bool whole = s->has_zero && !quantize_is_small_float(to);
+        quantize_part(r, from, n, (float)ln_get_f64(r->in_desc[1].dtype, r->in[1], k),
+                      whole ? (float)ln_get_i64(to, r->in[2], k) : 0.0f);
     }
     return LINNET_OK;
 }
@@ -163,24 +181,40 @@ static linnet_status dequantize_infer(const ln_infer *q)
     return quantize_geometry(p, q->in_count, q->in, &s, q->err);
 }
 
-static linnet_status dequantize_run(const ln_run *r)
+/* n elements from i on with one scale. */
+static void dequantize_part(const ln_run *r, size_t i, size_t n, float scale, float zero)
 {
-    const state *s = r->state;
     const int32_t t = r->in_desc[0].dtype, to = r->out_desc[0].dtype;
     const bool is_float = quantize_is_small_float(t);
-    size_t from, count;
 
-    ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
-    for (size_t i = from; i < from + count; i++) {
-        const size_t k = quantize_scale(s, &r->in_desc[1], i);
-        const float scale = (float)ln_get_f64(r->in_desc[1].dtype, r->in[1], k);
-        const float zero = s->has_zero ? (float)ln_get_f64(r->in_desc[2].dtype, r->in[2], k) : 0.0f;
+    if (to == LINNET_F32 && t == LINNET_U8 && n > 1) {
+        r->kernel->dequantize_u8(n, (const uint8_t *)r->in[0] + i, scale, (int32_t)zero, (float *)r->out[0] + i);
+        return;
+    }
+    if (to == LINNET_F32 && t == LINNET_I8 && n > 1) {
+        r->kernel->dequantize_i8(n, (const int8_t *)r->in[0] + i, scale, (int32_t)zero, (float *)r->out[0] + i);
+        return;
+    }
+    for (const size_t end = i + n; i < end; i++) {
         const float x = is_float ? (float)ln_get_f64(t, r->in[0], i) - zero
                                  : (float)(ln_get_i64(t, r->in[0], i) - (int64_t)zero);
         if (to == LINNET_F32)
             ((float *)r->out[0])[i] = x * scale;
         else
             ln_set_f64(to, r->out[0], i, (double)(x * scale));
+    }
+}
+
+static linnet_status dequantize_run(const ln_run *r)
+{
+    const state *s = r->state;
+    size_t from, count, k;
+
+    ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
+    for (size_t n; count > 0; from += n, count -= n) {
+        n = quantize_stretch(s, &r->in_desc[1], from, count, &k);
+        dequantize_part(r, from, n, (float)ln_get_f64(r->in_desc[1].dtype, r->in[1], k),
+                        s->has_zero ? (float)ln_get_f64(r->in_desc[2].dtype, r->in[2], k) : 0.0f);
     }
     return LINNET_OK;
 }
@@ -210,8 +244,8 @@ static linnet_status dynamic_quantize_run(const ln_run *r)
     const float zero = (float)quantize_one(-lo / scale, 0.0f, 0.0f, 255.0f);
     uint8_t *y = r->out[0];
 
-    for (size_t i = 0; y && i < n; i++)
-        y[i] = (uint8_t)quantize_one(x[i] / scale, zero, 0.0f, 255.0f);
+    if (y)
+        r->kernel->quantize_8(n, x, scale, zero, 0.0f, 255.0f, y);
     if (r->out[1])
         *(float *)r->out[1] = scale;
     if (r->out[2])

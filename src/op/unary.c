@@ -133,7 +133,26 @@ static void unary_ask(const ln_run *r, const param *p)
 
 static linnet_status unary_is_nan_run(const ln_run *r)
 {
-    unary_ask(r, NULL);
+    const float *x = r->in[0];
+    size_t from, count;
+
+    if (r->in_desc[0].dtype != LINNET_F32) {
+        unary_ask(r, NULL);
+        return LINNET_OK;
+    }
+    ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
+    r->kernel->compare_f32[LN_CMP_NE](count, x + from, 1, x + from, 1, (uint8_t *)r->out[0] + from);
+    return LINNET_OK;
+}
+
+/* x != true */
+static linnet_status unary_not_run(const ln_run *r)
+{
+    const uint8_t one = 1;
+    size_t from, count;
+
+    ln_part(ln_count(&r->out_desc[0]), r->task, &from, &count);
+    r->kernel->logic_8[LN_LOGIC_XOR](count, (const uint8_t *)r->in[0] + from, 1, &one, 0, (uint8_t *)r->out[0] + from);
     return LINNET_OK;
 }
 
@@ -151,10 +170,11 @@ static const ln_attr unary_is_inf_attr[] = {
 
 /* ---- the operators -------------------------------------------------------------------------- */
 
-#define UNARY_OP(id)                                                                       \
+#define UNARY_OP_RUN(id, runs)                                                             \
     .state_size = sizeof(ln_map), .in_min = 1, .in_max = 1, .flags = LN_OP_ELEMENTWISE,    \
     .inplace = 1, .infer = unary_##id##_infer, .prepare = unary_##id##_prepare,            \
-    .run = ln_map_run, .act = unary_##id##_act
+    .run = runs, .act = unary_##id##_act
+#define UNARY_OP(id) UNARY_OP_RUN(id, ln_map_run)
 
 const ln_op ln_op_abs = { .name = "Abs", UNARY_OP(abs) };
 const ln_op ln_op_acos = { .name = "Acos", UNARY_OP(acos) };
@@ -172,7 +192,7 @@ const ln_op ln_op_exp = { .name = "Exp", UNARY_OP(exp) };
 const ln_op ln_op_floor = { .name = "Floor", UNARY_OP(floor) };
 const ln_op ln_op_log = { .name = "Log", UNARY_OP(log) };
 const ln_op ln_op_neg = { .name = "Neg", UNARY_OP(neg) };
-const ln_op ln_op_not = { .name = "Not", UNARY_OP(not) };
+const ln_op ln_op_not = { .name = "Not", UNARY_OP_RUN(not, unary_not_run) };
 const ln_op ln_op_reciprocal = { .name = "Reciprocal", UNARY_OP(reciprocal) };
 const ln_op ln_op_round = { .name = "Round", UNARY_OP(round) };
 const ln_op ln_op_sign = { .name = "Sign", UNARY_OP(sign) };
@@ -194,5 +214,6 @@ const ln_op ln_op_is_inf = {
 #undef UNARY
 #undef UNARY_FLIP
 #undef UNARY_OP
+#undef UNARY_OP_RUN
 #undef unary_bitwise_not
 #undef unary_not

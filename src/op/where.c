@@ -42,11 +42,15 @@ static linnet_status prepare(ln_prepare *q)
             z[i] = c[i * o[0].step] ? x[i * o[1].step] : y[i * o[2].step];                 \
     } while (0)
 
-static void where_select(size_t n, const ln_operand *o, void *out)
+static void where_select(const ln_kernels *k, size_t n, const ln_operand *o, void *out)
 {
     const uint8_t *c = o[0].p;
     const size_t size = o[1].size;
 
+    if (size == 4 && o[0].step) {
+        k->select_32(n, c, o[1].p, o[1].step, o[2].p, o[2].step, out);
+        return;
+    }
     switch (size) {
     case 1: WHERE_LOOP(uint8_t); break;
     case 2: WHERE_LOOP(uint16_t); break;
@@ -74,7 +78,7 @@ static linnet_status run(const ln_run *r)
     ln_part(s->b.total, r->task, &from, &count);
     ln_walk_start(&w, &s->b, from, count);
     for (size_t n; (n = ln_walk_take(&w, o, LN_CHUNK)) > 0; from += n)
-        where_select(n, o, (char *)r->out[0] + from * size);
+        where_select(r->kernel, n, o, (char *)r->out[0] + from * size);
     return LINNET_OK;
 }
 
