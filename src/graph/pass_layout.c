@@ -215,20 +215,30 @@ static bool layout_is_spatial(const layout_work *w, const ln_node *n)
            w->g->value[n->out[0]].desc.rank == d->rank;
 }
 
+/* n takes its input as it comes, plane by plane. */
+static bool layout_takes_planes(const layout_work *w, const ln_node *n)
+{
+    const ln_value *x = &w->g->value[n->in[0]];
+
+    return (n->op->flags & LN_OP_PLANES) && w->form[n->in[0]].last == LN_NONE && !x->constant &&
+           x->desc.dim[1] > 1 && x->desc.dim[1] <= (int64_t)LN_FEW_CHANNELS && ln_count(&x->desc) > 0;
+}
+
 static linnet_status layout_spatial(layout_work *w, const ln_node *n)
 {
+    const bool planes = layout_takes_planes(w, n);
     ln_node copy;
     linnet_status st = ln_node_copy(w->p->keep, n, 0, &copy, w->p->err);
 
     for (int32_t i = 0; i < n->in_count && !st; i++) {
         if (n->in[i] == LN_NONE)
             continue;
-        const bool data = i == 0 || (i == LN_RESIDUAL && (n->op->flags & LN_OP_ADD));
+        const bool data = (i == 0 && !planes) || (i == LN_RESIDUAL && (n->op->flags & LN_OP_ADD));
         st = data ? layout_need_last(w, n->in[i], &copy.in[i]) : layout_need_first(w, n->in[i], &copy.in[i]);
     }
     if (st)
         return st;
-    *(int64_t *)ln_node_field(&copy, "ln.channels_last") = 1;
+    *(int64_t *)ln_node_field(&copy, "ln.channels_last") = planes ? LN_LAST_OUT : LN_LAST;
     if ((st = layout_make_last(w, n->out[0], &copy.out[0])) != LINNET_OK)
         return st;
     return layout_emit(w, &copy);

@@ -139,6 +139,14 @@ typedef struct ln_kernels {
     void (*pack_b_f32)(size_t k, size_t n, const float *b, ptrdiff_t rs, ptrdiff_t cs,
                        float scale, size_t k0, size_t k_total, size_t n0, size_t n1, float *y);
 
+    /*
+     * A row of convolution over few channels: pixels x in [0, m), every column n.
+     *   c[x * ldc + n] = act(bias[n] + sum over t in [0, taps) and p in [0, k) of
+     *                        rows[t][x * stride + p] * B[t * k + p][n])
+     * with B packed as for gemm_f32, summed in the order of (t, p).
+     */
+    void (*conv_few_f32)(const ln_gemm_f32 *g, size_t stride, size_t m, const float *const *rows,
+                         float *c, size_t ldc);
     /* y[x][c] = act(bias[c] + sum over taps of rows * w), w: [kh][kw][c]; bias may be NULL. */
     void (*conv_dw_f32)(const ln_window *d, const float *const *rows, const float *w,
                         const float *bias, ln_act act, float *y);

@@ -40,9 +40,11 @@
 
 /* A hint that the line at p is wanted soon; p may lie outside any buffer. */
 #if defined(__GNUC__) || defined(__clang__)
-#  define LN_PREFETCH(p) __builtin_prefetch(p)
+#  define LN_PREFETCH(p)     __builtin_prefetch(p)
+#  define LN_PREFETCH_OUT(p) __builtin_prefetch(p, 1) /* to be written */
 #else
-#  define LN_PREFETCH(p) ((void)(p))
+#  define LN_PREFETCH(p)     ((void)(p))
+#  define LN_PREFETCH_OUT(p) ((void)(p))
 #endif
 
 #endif

@@ -18,7 +18,8 @@ typedef struct param {
 } param;
 
 /* Tried in order; the last takes everything that is left. */
-static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_winograd, &ln_conv_gemm };
+static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd,
+                                               &ln_conv_gemm };
 
 enum { CONV_PLAIN, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
 
@@ -175,7 +176,9 @@ linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
     size_t floats = 0;
     bool ok;
 
-    ln_last_init(&c->x, &q->in[0], last);
+    ln_last_init(&c->x, &q->in[0], c->x_last);
+    if (c->way->planes && c->dtype == LINNET_F32)
+        c->x.copy = false, c->x.tasks = 0;
     ln_last_init(&c->y, &q->out[0], last);
     ok = ln_last_reserve(&c->x, &floats) && ln_last_reserve(&c->y, &floats);
     if (c->has_add) {
@@ -212,6 +215,7 @@ static linnet_status prepare(ln_prepare *q)
         return st;
     conv_act(p, &c->act);
     c->exact = q->exact;
+    c->x_last = p->win.channels_last == LN_LAST;
     c->pixels = c->win.n * ln_pixels(c->win.out);
     if (ln_count(&q->out[0]) == 0) {
         q->tasks[0] = 0;
@@ -317,7 +321,7 @@ static const ln_attr conv_fused_attr[] = {
 
 const ln_op ln_op_conv = {
     .name = "Conv", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_conv),
-    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_ACT | LN_OP_ADD,
+    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD,
     .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };

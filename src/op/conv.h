@@ -24,6 +24,7 @@ typedef struct ln_conv {
     int32_t dtype;
     ln_act act;
     bool   has_bias, has_add, exact;
+    bool   x_last;           /* the input's channels lie last in memory */
     const struct ln_conv_way *way;
 
     /* What the way decides. */
@@ -59,6 +60,7 @@ typedef struct ln_conv {
 
 typedef struct ln_conv_way {
     const char *name;
+    bool planes; /* takes f32 input whose channels come first as it is */
     bool (*applicable)(const ln_conv *c, const ln_kernels *kernel);
     /* Fills "What the way decides", asks for scratch. */
     linnet_status (*prepare)(ln_prepare *q, ln_conv *c);
@@ -69,7 +71,7 @@ typedef struct ln_conv_way {
     void (*run)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task);
 } ln_conv_way;
 
-extern const ln_conv_way ln_conv_depthwise, ln_conv_winograd, ln_conv_gemm;
+extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_conv_gemm;
 
 /* Parts of conv_gemm.c: parts, pn and pk from the groups; tables from src, taps, tap_count and run. */
 void ln_conv_merge_groups(ln_conv *c, size_t nr);

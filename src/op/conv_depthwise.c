@@ -70,5 +70,5 @@ static void depthwise_run(const ln_run *r, const ln_conv *c, const ln_conv_data 
 }
 
 const ln_conv_way ln_conv_depthwise = {
-    "depthwise", depthwise_applicable, depthwise_prepare, depthwise_pack, NULL, depthwise_run,
+    "depthwise", false, depthwise_applicable, depthwise_prepare, depthwise_pack, NULL, depthwise_run,
 };

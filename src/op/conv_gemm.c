@@ -313,7 +313,7 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
 }
 
 const ln_conv_way ln_conv_gemm = {
-    "gemm", gemm_applicable, gemm_prepare, gemm_pack, gemm_pad, gemm_run,
+    "gemm", false, gemm_applicable, gemm_prepare, gemm_pack, gemm_pad, gemm_run,
 };
 
 #undef GEMM_TASK_LEAST

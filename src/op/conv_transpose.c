@@ -380,7 +380,7 @@ static void transposed_run(const ln_run *r, const ln_conv *c, const ln_conv_data
 }
 
 static const ln_conv_way transposed_way = {
-    "transposed", NULL, transposed_prepare, transposed_pack, NULL, transposed_run,
+    "transposed", false, NULL, transposed_prepare, transposed_pack, NULL, transposed_run,
 };
 
 static linnet_status prepare(ln_prepare *q)
@@ -411,6 +411,7 @@ static linnet_status prepare(ln_prepare *q)
     c->way = &transposed_way;
     if ((st = transposed_prepare(q, c)) != LINNET_OK)
         return st;
+    c->x_last = p->win.channels_last != 0;
     return ln_conv_frame(q, c, p->win.channels_last != 0);
 }
 

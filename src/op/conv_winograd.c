@@ -170,7 +170,7 @@ static void wino_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
 }
 
 const ln_conv_way ln_conv_winograd = {
-    "winograd", wino_applicable, wino_prepare, wino_pack, NULL, wino_run,
+    "winograd", false, wino_applicable, wino_prepare, wino_pack, NULL, wino_run,
 };
 
 #undef WINO_NS_PRODUCT

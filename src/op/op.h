@@ -155,8 +155,16 @@ enum {
     LN_OP_ACT       = 1 << 5, /* takes a fused activation: attributes "ln.act", "ln.act_a", "ln.act_b" */
     LN_OP_ADD       = 1 << 6, /* takes a residual, input LN_RESIDUAL, in the output's shape, to add before the activation */
     LN_OP_CONTROL   = 1 << 7, /* runs subgraphs; the executor handles it */
-    LN_OP_BIAS      = 1 << 8  /* takes a bias of one number per last-axis column as input LN_BIAS */
+    LN_OP_BIAS      = 1 << 8, /* takes a bias of one number per last-axis column as input LN_BIAS */
+    LN_OP_PLANES    = 1 << 9  /* with LN_OP_SPATIAL: reads few channels well where they come first */
 };
+
+/*
+ * The attribute "ln.channels_last". LN_LAST_OUT: the input's channels come first, the output's
+ * last; given to operators with LN_OP_PLANES whose input has 2 to LN_FEW_CHANNELS of them.
+ */
+enum { LN_FIRST, LN_LAST, LN_LAST_OUT };
+#define LN_FEW_CHANNELS 4u
 
 /*
  * Inputs that passes may add beyond what ONNX gives an operator (so beyond in_max) to those

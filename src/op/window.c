@@ -112,7 +112,7 @@ linnet_status ln_win_init(ln_win *w, const char *op, const ln_win_param *p, cons
 {
     const bool upper = ln_is(p->auto_pad, "NOTSET", "SAME_UPPER");
     const bool lower = ln_is(p->auto_pad, "NOTSET", "SAME_LOWER");
-    linnet_status st = ln_win_input(w, op, x, p->channels_last != 0, err);
+    linnet_status st = ln_win_input(w, op, x, p->channels_last == LN_LAST, err);
 
     if (st == LINNET_OK)
         st = ln_win_steps(w, op, p, kernel, err);

@@ -109,6 +109,29 @@ void test_conv(void)
     linnet_pool_free(pool);
 }
 
+/* One to five channels over rows wide enough for tiles. */
+void test_conv_few_channels(void)
+{
+    linnet_pool *pool = NULL;
+    linnet_options o;
+    conv_case k;
+
+    EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
+    for (int i = 0; i < 120; i++) {
+        memset(&k, 0, sizeof k);
+        wref_random(&k.w, i % 16 == 7 ? 3 : 1 + i % 2, 5);
+        wref_width(&k.w, test_int(14, 90));
+        k.group = 1;
+        k.cg = test_int(1, 5);
+        k.mg = test_int(1, 70);
+        k.bias = test_int(0, 1) != 0;
+        k.constant = test_int(0, 3) != 0;
+        wref_options(i % WREF_WAYS, &o, pool);
+        conv_check(&k, &o, 2e-5);
+    }
+    linnet_pool_free(pool);
+}
+
 void test_conv_transpose(void)
 {
     linnet_pool *pool = NULL;

@@ -58,6 +58,15 @@ void wref_random(wref *w, int axes, int most_kernel)
     }
 }
 
+void wref_width(wref *w, int64_t width)
+{
+    w->in[2] = width;
+    if (w->auto_pad && w->auto_pad[0] == 'S')
+        wref_same(w, 2, w->auto_pad[5] == 'U');
+    else
+        w->out[2] = wref_out(w, 2);
+}
+
 linnet_status wref_set(linnet_layer *l, const wref *w, bool kernel)
 {
     const int a = 3 - w->axes;

@@ -16,6 +16,8 @@ typedef struct wref {
 
 /* A random window over a random image; every output has at least one pixel. */
 void wref_random(wref *w, int axes, int most_kernel);
+/* Another width, at least that of its kernel. */
+void wref_width(wref *w, int64_t width);
 linnet_status wref_set(linnet_layer *l, const wref *w, bool kernel);
 /* Dims n, channels, spatial of `size`; returns the rank. */
 int wref_dims(const wref *w, int64_t channels, const int64_t size[3], int64_t *dims);
