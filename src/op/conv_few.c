@@ -65,19 +65,18 @@ static linnet_status few_prepare(ln_prepare *q, ln_conv *c)
     return LINNET_OK;
 }
 
-/* [m][channel][tap] as [tap][channel] or, for planes, [channel][tap] panels. */
+/* [m][channel][tap] as panels of [tap][channel] or, for planes, of [channel][tap]. */
 static void few_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
-    const size_t taps = ln_win_taps(&c->win), k = taps * c->cg;
+    const size_t nr = kernel->gemm_nr, taps = ln_win_taps(&c->win), k = taps * c->cg;
 
     LN_UNUSED(task);
-    if (!c->x_last) {
-        kernel->pack_b_f32(k, c->m, w, 1, (ptrdiff_t)k, 1.0f, 0, k, 0, c->m, out);
-        return;
-    }
-    for (size_t t = 0; t < taps; t++)
-        kernel->pack_b_f32(c->cg, c->m, (const float *)w + t, (ptrdiff_t)taps, (ptrdiff_t)k, 1.0f, t * c->cg, k, 0,
-                           c->m, out);
+    memset(out, 0, c->packed * sizeof *out);
+    for (size_t m = 0; m < c->m; m++)
+        for (size_t p = 0; p < k; p++) {
+            const size_t at = c->x_last ? p % taps * c->cg + p / taps : p;
+            out[(m / nr * k + at) * nr + m % nr] = ln_conv_weight(c, w, m * k + p);
+        }
 }
 
 /* A row of input with the zeros of its padding. */
