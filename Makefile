@@ -101,15 +101,18 @@ $(BUILD)/damage: tests/damage.c $(BUILD)/liblinnet.a
 $(BUILD)/oom: tests/oom.c tests/test.c tests/test.h $(BUILD)/liblinnet.a
 	$(CC) $(TEST_CFLAGS) -o $@ tests/oom.c tests/test.c $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
 
+$(BUILD)/extremes: tests/extremes.c tests/test.c tests/test.h $(BUILD)/liblinnet.a
+	$(CC) $(TEST_CFLAGS) -o $@ tests/extremes.c tests/test.c $(BUILD)/liblinnet.a $(LDFLAGS) $(LIBS)
+
 # Tests of single operators and kernels, then whole models; ends with `N passed, N failed`.
-test: all examples $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp $(BUILD)/damage $(BUILD)/oom amalgam
+test: all examples $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp $(BUILD)/damage $(BUILD)/oom $(BUILD)/extremes amalgam
 	@BUILD=$(BUILD) CC="$(CC)" sh tests/test.sh
 
 # With AddressSanitizer and UndefinedBehaviorSanitizer: the same tests, damaged files, failing allocations.
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 check-sanitize:
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" $(BUILD)/sanitize/tests $(BUILD)/sanitize/check \
-	    $(BUILD)/sanitize/damage $(BUILD)/sanitize/oom $(BUILD)/sanitize/linnet
+	    $(BUILD)/sanitize/damage $(BUILD)/sanitize/oom $(BUILD)/sanitize/extremes $(BUILD)/sanitize/linnet
 	@BUILD=$(BUILD)/sanitize sh tests/sanitize.sh
 check-clang:
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -g -Werror" all $(BUILD)/clang/tests $(BUILD)/clang/check amalgam

@@ -135,6 +135,7 @@ typedef struct linnet_limits {
     uint64_t nodes;      /* layers in a model [1 << 20] */
     uint64_t elements;   /* elements of one tensor [1 << 33] */
     uint64_t memory;     /* bytes that one model, or one session, may take [64 GiB] */
+    uint64_t iterations; /* of all loops in one run, inner ones counted each time [1 << 24] */
 } linnet_limits;
 
 /* Instruction-set levels, as bits; each stands for itself and those below it. */

@@ -21,10 +21,12 @@ count "$build/tests"
 count "$build/check"
 count "$build/oom" examples/mnist/mnist.lnt
 count "$build/damage" --step ${DAMAGE_STEP:-61} --run examples/mnist/mnist.lnt
+count "$build/extremes" --ops ${EXTREMES_OPS:-400}
 shared=${LINNET_SHARED:-../shared}
 if [ -d "$shared/conformance/onnx" ]; then
     count "$build/linnet" verify "$shared"/conformance/onnx/*/*
     count "$build/linnet" verify "$shared"/conformance/onnx/*/* --passes none
+    count "$build/extremes" --step ${EXTREMES_STEP:-23} "$shared"/conformance/onnx/*/*
     count "$build/damage" --step ${DAMAGE_STEP:-17} --run "$shared/models/mnist-8/model.onnx"
 else
     echo "skipped: ONNX conformance cases are not at $shared/conformance"

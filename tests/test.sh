@@ -44,6 +44,7 @@ count "$build/check"
 count "$build/ulp" --step 4099
 count "$build/tests"
 count "$build/oom" examples/mnist/mnist.lnt
+count "$build/extremes" --ops 200
 count "$build/damage" --step 97 --run examples/mnist/mnist.lnt
 
 echo "== header, symbols, layers, one file"

@@ -37,6 +37,7 @@ linnet_status ln_options_read(const linnet_options *opt, linnet_options *out, li
         .nodes     = given.nodes ? given.nodes : (uint64_t)1 << 20,
         .elements  = given.elements ? given.elements : (uint64_t)1 << 33,
         .memory    = given.memory ? given.memory : (uint64_t)64 << 30,
+        .iterations = given.iterations ? given.iterations : (uint64_t)1 << 24,
     };
     if (limits->memory > SIZE_MAX / 2)
         limits->memory = SIZE_MAX / 2;

@@ -116,15 +116,49 @@ static linnet_status pool_lp_prepare(ln_prepare *q) { return pool_prepare(q, POO
 
 /* ---- run ------------------------------------------------------------------------ */
 
-/* Taps of window `at` that count along an axis: on the input, or on the padded input. */
-static size_t pool_counted(const ln_win *w, int32_t i, size_t at, bool padding)
+/* Taps [*from, returned) of window `at` lie on the input along an axis, or on the padded input. */
+static size_t pool_taps(const ln_win *w, int32_t i, size_t at, bool padding, size_t *from)
 {
     const size_t start = at * w->stride[i], d = w->dilation[i];
     const size_t low = padding ? 0 : w->pad[i], high = w->pad[i] + w->in[i] + (padding ? w->end[i] : 0);
-    const size_t skip = start < low ? ln_ceil_div(low - start, d) : 0;
     const size_t to = start < high ? LN_MIN(ln_ceil_div(high - start, d), w->kernel[i]) : 0;
 
-    return to > skip ? to - skip : 0;
+    *from = start < low ? ln_ceil_div(low - start, d) : 0;
+    return LN_MAX(to, *from);
+}
+
+/* How many those are. */
+static size_t pool_counted(const ln_win *w, int32_t i, size_t at, bool padding)
+{
+    size_t from;
+    const size_t to = pool_taps(w, i, at, padding, &from);
+
+    return to - from;
+}
+
+/* The part of the input under a window: its first pixel, its taps per axis, and how many they are in all. */
+typedef struct pool_part { size_t first[LN_WIN_AXES], taps[LN_WIN_AXES], count; } pool_part;
+
+static pool_part pool_under(const ln_win *w, const ln_pixel *o)
+{
+    pool_part u;
+
+    for (int32_t i = 0; i < LN_WIN_AXES; i++) {
+        size_t from;
+        u.taps[i] = pool_taps(w, i, o->at[i], false, &from) - from;
+        u.first[i] = o->at[i] * w->stride[i] + from * w->dilation[i] - w->pad[i];
+    }
+    u.count = ln_pixels(u.taps);
+    return u;
+}
+
+/* Input pixel of tap t of that part. */
+static void pool_pixel(const ln_win *w, const pool_part *u, size_t t, size_t in[LN_WIN_AXES])
+{
+    const ln_pixel k = ln_pixel_at(u->taps, t);
+
+    for (int32_t i = 0; i < LN_WIN_AXES; i++)
+        in[i] = u->first[i] + k.at[i] * w->dilation[i];
 }
 
 static void pool_rows(const ln_run *r, const state *s)
@@ -162,7 +196,7 @@ static void pool_rows(const ln_run *r, const state *s)
     static void NAME(const ln_run *r, const state *s)                                             \
     {                                                                                             \
         const ln_win *w = &s->win;                                                                \
-        const size_t from = r->task * s->rows * w->out[2], taps = ln_win_taps(w);                 \
+        const size_t from = r->task * s->rows * w->out[2];                                        \
         const size_t all = w->n * ln_pixels(w->out);                                              \
         const size_t end = LN_MIN(from + s->rows * w->out[2], all);                               \
         const ln_steps at = ln_win_strides(w->c, w->in, true);                                    \
@@ -172,13 +206,10 @@ static void pool_rows(const ln_run *r, const state *s)
             T *y = (T *)r->out[0] + i * w->c;                                                     \
             for (size_t c = 0; c < w->c; c++)                                                     \
                 y[c] = LEAST;                                                                     \
-            for (size_t t = 0; r->in[0] && t < taps; t++) {                                       \
-                const ln_pixel k = ln_pixel_at(w->kernel, t);                                     \
+            const pool_part under = pool_under(w, &o);                                            \
+            for (size_t t = 0; r->in[0] && t < under.count; t++) {                                \
                 size_t in[LN_WIN_AXES];                                                           \
-                if (!ln_win_at(w, 0, o.at[0], k.at[0], &in[0])                                    \
-                    || !ln_win_at(w, 1, o.at[1], k.at[1], &in[1])                                 \
-                    || !ln_win_at(w, 2, o.at[2], k.at[2], &in[2]))                                \
-                    continue;                                                                     \
+                pool_pixel(w, &under, t, in);                                                     \
                 const T *x = (const T *)r->in[0] + o.n * at.n + in[0] * at.at[0]                  \
                              + in[1] * at.at[1] + in[2] * at.at[2];                               \
                 for (size_t c = 0; c < w->c; c++)                                                 \
@@ -208,16 +239,13 @@ static pool_found pool_window(const ln_run *r, const state *s, const ln_pixel *o
     const param *p = r->param;
     const ln_win *w = &s->win;
     const ln_steps step = ln_win_strides(w->c, w->in, last);
-    const size_t taps = r->in[0] ? ln_win_taps(w) : 0;
+    const pool_part under = pool_under(w, o);
     pool_found f = { 0 };
 
-    for (size_t t = 0; t < taps; t++) {
-        const ln_pixel k = ln_pixel_at(w->kernel, t);
+    for (size_t t = 0; r->in[0] && t < under.count; t++) {
         size_t in[LN_WIN_AXES];
 
-        if (!ln_win_at(w, 0, o->at[0], k.at[0], &in[0]) || !ln_win_at(w, 1, o->at[1], k.at[1], &in[1])
-            || !ln_win_at(w, 2, o->at[2], k.at[2], &in[2]))
-            continue;
+        pool_pixel(w, &under, t, in);
         const double x = ln_get_f64(r->in_desc[0].dtype, r->in[0],
                                     o->n * step.n + c * step.c + in[0] * step.at[0] + in[1] * step.at[1]
                                         + in[2] * step.at[2]);

@@ -8,9 +8,6 @@
  */
 #include "session.h"
 
-/* Iterations of one Loop or Scan; more are taken for a damaged file. */
-#define CONTROL_MOST ((int64_t)1 << 24)
-
 static linnet_status control_bad(const ln_step *step, linnet_error *err, const char *what)
 {
     return ln_fail(err, LINNET_ERR_SHAPE, "layer \"%s\": %s: %s", step->node->name, step->node->op->name, what);
@@ -44,6 +41,11 @@ static void body_input(ln_body *body, size_t i, const ln_slot *v)
 /* Run a body whose formal inputs are set. */
 static linnet_status body_run(ln_body *body, linnet_error *err)
 {
+    linnet_session *root = body->session->root;
+
+    if (root->iterations++ >= root->config.limits.iterations)
+        return ln_fail(err, LINNET_ERR_LIMIT, "the model's loops do not end within %llu iterations",
+                       (unsigned long long)root->config.limits.iterations);
     for (size_t i = (size_t)body->formal; i < body->graph->input_count; i++)
         body_input(body, i, body->captured[i - (size_t)body->formal]);
     return ln_session_run(body->session, err);
@@ -225,8 +227,6 @@ static linnet_status control_loop(linnet_session *s, ln_step *step, linnet_error
     const ln_slot at = { .desc = ln_desc_of(LINNET_I64, 0, NULL), .data = &t };
     const ln_slot going = { .desc = ln_desc_of(LINNET_BOOL, 0, NULL), .data = &go };
     for (; t < limit && go; t++) {
-        if (t >= CONTROL_MOST)
-            return ln_fail(err, LINNET_ERR_LIMIT, "layer \"%s\": Loop does not end", n->name);
         body_input(body, 0, &at);
         body_input(body, 1, &going);
         for (int32_t i = 0; i < carried; i++)
@@ -289,8 +289,6 @@ static linnet_status scan_length(const ln_step *step, int32_t states, int32_t sc
             return control_bad(step, err, "the scanned inputs do not have one length");
         *length = in->desc.dim[axis];
     }
-    if (*length > CONTROL_MOST)
-        return control_bad(step, err, "the sequence is too long");
     return LINNET_OK;
 }
 
@@ -403,4 +401,3 @@ ln_control ln_control_find(const char *op)
     return ln_sequence_find(op);
 }
 
-#undef CONTROL_MOST

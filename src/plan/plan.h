@@ -268,6 +268,8 @@ struct linnet_session {
     bool          placed;
     bool          owns_sequences; /* the lists in input_sequence are ours */
     bool          ran;
+    struct linnet_session *root; /* of a body: the session that the caller runs; else itself */
+    uint64_t      iterations;    /* of the root: bodies run since its run began */
     ln_desc      *input;       /* as set; dtype 0: not set */
     const void  **input_data;
     ln_sequence  *input_sequence; /* of inputs that are sequences: borrowed tensors */

@@ -111,6 +111,7 @@ linnet_session *ln_session_new(linnet_model *m, const ln_graph *graph, const ln_
     s->model = m;
     s->graph = graph;
     s->config = *config;
+    s->root = s;
     return s;
 }
 
@@ -120,10 +121,12 @@ linnet_session *ln_session_of_body(linnet_session *outer, const ln_graph *graph)
 
     ln_arena_init(&arena, &outer->config.alloc, SIZE_MAX);
     linnet_session *s = ln_session_new(outer->model, graph, &outer->config, &arena);
-    if (s)
+    if (s) {
         s->arena = arena;
-    else
+        s->root = outer->root;
+    } else {
         ln_arena_free(&arena);
+    }
     return s;
 }
 
@@ -255,6 +258,8 @@ linnet_status ln_session_run(linnet_session *s, linnet_error *err)
     for (size_t i = 0; i < s->plan->patch_count; i++)
         *s->plan->patch[i].where = s->input_data[s->plan->patch[i].input];
     run_inputs(s);
+    if (s->root == s)
+        s->iterations = 0;
     if ((st = run_steps(s, err)) != LINNET_OK || (st = run_results(s, err)) != LINNET_OK ||
         (st = ln_state_advance(s, err)) != LINNET_OK)
         return st;
