@@ -6,17 +6,24 @@
  * a round in mind that is over, gets nothing and disturbs nobody; and the caller, who claims
  * tasks as the workers do, waits for tasks that were really begun and for no thread as
  * such. Workers and the caller look for news for some microseconds before they sleep.
+ *
+ * A worker whose processor goes to another program in the middle of a task holds up the whole round. Where
+ * that happens the caller goes on alone for some time, for longer each time that it happens again.
  */
 #include "pool.h"
 
 #ifndef LN_NO_THREADS
 #  include <pthread.h>
 #  include <stdatomic.h>
+#  include <time.h>
 #endif
 
 #define POOL_MOST  256      /* threads */
 #define POOL_SPIN  1500     /* looks before sleeping: 20 to 50 microseconds */
 #define POOL_ROUND (1u << 30) /* tasks of one round */
+#define POOL_STALL 200000u  /* nanoseconds of waiting for a last task that may be a stall */
+#define POOL_ALONE 8u       /* times the stall: how long the caller goes on alone, at most; at first once */
+#define POOL_APART 50000000u /* but no longer, in nanoseconds */
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #  define POOL_PAUSE() __builtin_ia32_pause()
@@ -40,7 +47,9 @@ struct linnet_pool {
     linnet_parallel_fn parallel; /* of a wrapped pool */
     void              *user;
 #ifndef LN_NO_THREADS
-    pthread_mutex_t    turn;  /* held by the caller whose tasks run */
+    pthread_mutex_t    turn;  /* held by the caller whose tasks run; guards the next three */
+    uint64_t           alone_until, alone_length; /* nanoseconds; 0: no stall of late */
+    uint32_t           alone_times;
     atomic_uintptr_t   owner; /* that caller, or 0 */
     pthread_mutex_t    lock;  /* guards going to sleep and waking up */
     pthread_cond_t     wake, done;
@@ -128,26 +137,29 @@ static bool pool_nested(linnet_pool *p)
 }
 
 /*
- * Claim and run tasks until there are none. What a round consists of is written before it
- * opens and after the round before it was closed, so a claim that succeeds proves
+ * Claim and run tasks until there are none; returns how many. What a round consists of is written before
+ * it opens and after the round before it was closed, so a claim that succeeds proves
  * that what was read belongs to it.
  */
-static void pool_work(linnet_pool *p, int32_t worker)
+static size_t pool_work(linnet_pool *p, int32_t worker)
 {
+    size_t done = 0;
+
     for (;;) {
         uint_fast64_t c = atomic_load(&p->claim);
         const uint32_t next = (uint32_t)c;
         if (next == POOL_CLOSED)
-            return;
+            return done;
         const size_t count = atomic_load_explicit(&p->count, memory_order_acquire);
         const size_t first = atomic_load_explicit(&p->first, memory_order_acquire);
         const linnet_task_fn task = atomic_load_explicit(&p->task, memory_order_acquire);
         void *context = atomic_load_explicit(&p->context, memory_order_acquire);
         if (next >= count)
-            return;
+            return done;
         if (!atomic_compare_exchange_strong(&p->claim, &c, c + 1))
             continue;
         task(context, first + next, worker);
+        done++;
         if (atomic_fetch_add(&p->finished, 1) + 1 == count && atomic_load(&p->waiting)) {
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->done);
@@ -197,20 +209,48 @@ static void pool_wake(linnet_pool *p)
     }
 }
 
-/* All tasks of the round are claimed; wait for those that others have begun. */
-static void pool_wait(linnet_pool *p, size_t count)
+static uint64_t pool_clock(void)
+{
+    struct timespec t;
+
+    timespec_get(&t, TIME_UTC);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* All tasks of the round are claimed; wait for those that others have begun. Returns for how long it slept. */
+static uint64_t pool_wait(linnet_pool *p, size_t count)
 {
     for (int spin = 0; spin < POOL_SPIN; spin++) {
         if (atomic_load(&p->finished) == count)
-            return;
+            return 0;
         POOL_PAUSE();
     }
+    const uint64_t start = pool_clock();
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->waiting, 1);
     while (atomic_load(&p->finished) != count)
         pthread_cond_wait(&p->done, &p->lock);
     atomic_store(&p->waiting, 0);
     pthread_mutex_unlock(&p->lock);
+    return pool_clock() - start;
+}
+
+/* The caller is to go on alone. Clocks may jump: no time further away than POOL_APART counts. */
+static bool pool_alone(linnet_pool *p)
+{
+    return p->alone_until && p->alone_until - pool_clock() <= POOL_APART;
+}
+
+/* A wait much longer than a task takes was a stall; soon after the last one it counts more. */
+static void pool_judge(linnet_pool *p, uint64_t slept, uint64_t own, size_t tasks)
+{
+    if (slept < POOL_STALL || slept > UINT64_MAX / 1024 || tasks == 0 || slept < 2 * (own / tasks))
+        return;
+    const uint64_t now = pool_clock();
+    const bool again = p->alone_until && now - p->alone_until <= 2 * p->alone_length;
+    p->alone_times = again ? LN_MIN(p->alone_times * 2, POOL_ALONE) : 1;
+    p->alone_length = LN_MIN(slept * p->alone_times, (uint64_t)POOL_APART);
+    p->alone_until = now + p->alone_length;
 }
 
 static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *context)
@@ -219,6 +259,12 @@ static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *
     atomic_store(&p->owner, pool_self());
     for (size_t first = 0; first < count; first += POOL_ROUND) {
         const size_t n = LN_MIN(count - first, (size_t)POOL_ROUND);
+        if (pool_alone(p)) {
+            for (size_t i = 0; i < n; i++)
+                task(context, first + i, 0);
+            continue;
+        }
+        const uint64_t start = pool_clock();
         const uint_fast64_t round = (atomic_load(&p->claim) >> 32) + 1;
         atomic_store(&p->finished, 0);
         atomic_store_explicit(&p->count, n, memory_order_release);
@@ -227,9 +273,11 @@ static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *
         atomic_store_explicit(&p->context, context, memory_order_release);
         atomic_store(&p->claim, (round & UINT32_MAX) << 32);
         pool_wake(p);
-        pool_work(p, 0);
-        pool_wait(p, n);
+        const size_t tasks = pool_work(p, 0);
+        const uint64_t slept = pool_wait(p, n);
         atomic_store(&p->claim, (round & UINT32_MAX) << 32 | POOL_CLOSED);
+        if (slept >= POOL_STALL)
+            pool_judge(p, slept, pool_clock() - start - slept, tasks);
     }
     atomic_store(&p->owner, 0);
     pthread_mutex_unlock(&p->turn);
@@ -356,4 +404,7 @@ void ln_pool_run(linnet_pool *p, size_t count, linnet_task_fn task, void *contex
 #undef POOL_MOST
 #undef POOL_SPIN
 #undef POOL_ROUND
+#undef POOL_STALL
+#undef POOL_ALONE
+#undef POOL_APART
 #undef POOL_PAUSE
