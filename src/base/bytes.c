@@ -3,8 +3,14 @@
  *
  * The tables of the checksum (slicing by 8) are linear: an entry is the exclusive or of
  * the entries of its bits. So eight numbers make a table, and the compiler does the rest.
+ * Where the processor has an instruction for it, three stretches are summed side by side, as the
+ * instruction takes three cycles and another one can begin in each.
  */
 #include "base.h"
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#  include <nmmintrin.h>
+#endif
 
 const uint8_t *ln_cursor_bytes(ln_cursor *c, size_t size)
 {
@@ -120,11 +126,10 @@ static const uint32_t crc_table[8][256] = {
     CRC_TABLE(0x493c7d27, 0x9278fa4e, 0x211d826d, 0x423b04da, 0x847609b4, 0x0d006599, 0x1a00cb32, 0x34019664),
 };
 
-uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size)
+/* The checksum of bytes behind those that left it at c; without the inversions of start and end. */
+static uint32_t crc_plain(uint32_t c, const uint8_t *p, size_t size)
 {
-    const uint8_t *p = data;
     const uint32_t(*t)[256] = crc_table;
-    uint32_t c = ~crc;
 
     for (; size >= 8; size -= 8, p += 8) {
         const uint32_t a = ln_le32(p) ^ c, b = ln_le32(p + 4);
@@ -133,7 +138,74 @@ uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size)
     }
     for (; size; size--, p++)
         c = c >> 8 ^ t[0][(c ^ *p) & 255];
-    return ~c;
+    return c;
+}
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define CRC_STRETCH ((size_t)64 << 10)
+
+/* a times b, polynomials over two elements modulo that of the checksum; bit 31 is the lowest power. */
+static uint32_t crc_product(uint32_t a, uint32_t b)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t bit = (uint32_t)1 << 31; bit; bit >>= 1) {
+        sum ^= a & bit ? b : 0;
+        b = b >> 1 ^ (b & 1 ? 0x82f63b78u : 0);
+    }
+    return sum;
+}
+
+/* What a checksum is multiplied by for CRC_STRETCH zero bytes behind it: x to the number of their bits. */
+static uint32_t crc_stretch(void)
+{
+    uint32_t power = (uint32_t)1 << 30;
+
+    for (size_t n = CRC_STRETCH * 8; n > 1; n /= 2)
+        power = crc_product(power, power);
+    return power;
+}
+
+static uint64_t crc_word(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t crc, const uint8_t *p, size_t size)
+{
+    const uint32_t shift = size >= 3 * CRC_STRETCH ? crc_stretch() : 0;
+    uint64_t c = crc;
+
+    for (; size >= 3 * CRC_STRETCH; size -= 3 * CRC_STRETCH, p += 3 * CRC_STRETCH) {
+        uint64_t d = 0, e = 0;
+        for (size_t i = 0; i < CRC_STRETCH; i += 8) {
+            c = _mm_crc32_u64(c, crc_word(p + i));
+            d = _mm_crc32_u64(d, crc_word(p + CRC_STRETCH + i));
+            e = _mm_crc32_u64(e, crc_word(p + 2 * CRC_STRETCH + i));
+        }
+        c = crc_product((uint32_t)c, shift) ^ (uint32_t)d;
+        c = crc_product((uint32_t)c, shift) ^ (uint32_t)e;
+    }
+    for (; size >= 8; size -= 8, p += 8)
+        c = _mm_crc32_u64(c, crc_word(p));
+    for (; size; size--, p++)
+        c = _mm_crc32_u8((uint32_t)c, *p);
+    return (uint32_t)c;
+}
+
+static bool crc_has_fast(void) { return __builtin_cpu_supports("sse4.2"); }
+#undef CRC_STRETCH
+#else
+static uint32_t crc_fast(uint32_t c, const uint8_t *p, size_t size) { return crc_plain(c, p, size); }
+static bool crc_has_fast(void) { return false; }
+#endif
+
+uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size)
+{
+    return ~(size >= 64 && crc_has_fast() ? crc_fast(~crc, data, size) : crc_plain(~crc, data, size));
 }
 
 #undef CRC_BIT

@@ -46,6 +46,25 @@ static void base_print(void)
     EXPECT(strcmp(linnet_status_string(99), "unknown status") == 0);
 }
 
+/* Long stretches, which may go another way than short ones, have the checksum of their pieces. */
+static void base_long_crc(void)
+{
+    const size_t most = (size_t)7 << 16;
+    uint8_t *data = malloc(most);
+
+    EXPECT(data != NULL);
+    for (size_t i = 0; i < most && data; i++)
+        data[i] = (uint8_t)test_random();
+    for (int i = 0; i < 20 && data; i++) {
+        const size_t from = (size_t)test_int(0, 70), size = (size_t)test_int(0, (int64_t)(most - from));
+        uint32_t crc = 0;
+        for (size_t at = 0; at < size; at += 9)
+            crc = ln_crc32c(crc, data + from + at, size - at < 9 ? size - at : 9);
+        EXPECT(crc == ln_crc32c(0, data + from, size));
+    }
+    free(data);
+}
+
 static void base_bytes(void)
 {
     uint8_t data[64];
@@ -56,6 +75,7 @@ static void base_bytes(void)
         data[i] = (uint8_t)test_random();
     for (size_t i = 0; i <= sizeof data; i++) /* in two pieces as in one */
         EXPECT(ln_crc32c(ln_crc32c(0, data, i), data + i, sizeof data - i) == ln_crc32c(0, data, sizeof data));
+    base_long_crc();
     EXPECT(ln_cursor_u32(&c) == 0x04030201u && !c.bad);
     EXPECT(ln_cursor_u32(&c) == 0 && c.bad && ln_cursor_left(&c) == 0);
     EXPECT(ln_cursor_bytes(&c, 1) == NULL);
