@@ -65,9 +65,12 @@ $(BUILD)/linnet: $(CLI_OBJ) $(BUILD)/liblinnet.a
 
 # ---- examples ----------------------------------------------------------------------
 
-EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(filter-out examples/image.c,$(wildcard examples/*.c examples/mnist/*.c)))
+EXAMPLE_SHARED := audio example image
+EXAMPLE_OBJ := $(EXAMPLE_SHARED:%=$(BUILD)/obj/examples/%.o)
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(filter-out $(EXAMPLE_SHARED:%=examples/%.c),\
+                $(wildcard examples/*.c examples/*/*.c)))
 examples: $(EXAMPLES)
-$(BUILD)/examples/%: examples/%.c $(BUILD)/obj/examples/image.o $(BUILD)/liblinnet.a
+$(BUILD)/examples/%: examples/%.c $(EXAMPLE_OBJ) $(BUILD)/liblinnet.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(CFLAGS) $(WARN) -D_POSIX_C_SOURCE=200809L -Iinclude -Iexamples -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
 
@@ -161,5 +164,5 @@ clean:
 	rm -rf $(BUILD)
 
 .SECONDARY:
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(EXAMPLE_OBJ:.o=.d)
 .PHONY: all clean conformance bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo

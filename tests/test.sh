@@ -63,6 +63,7 @@ expect "tests on one file" "$cc" -std=c11 -D_GNU_SOURCE -Iinclude -I"$build" -It
     tests/run.c tests/test.c $(ls tests/api/*.c tests/op/*.c tests/text/*.c 2> /dev/null) "$build/linnet_one.o" -lm -pthread
 [ -x "$build/tests_one" ] && count "$build/tests_one"
 
+count sh tests/examples.sh
 shared=${LINNET_SHARED:-../shared}
 if [ -d "$shared/conformance/onnx" ]; then
     count "$build/linnet" verify "$shared"/conformance/onnx/*/*
