@@ -147,6 +147,14 @@ typedef struct ln_kernels {
      */
     void (*conv_few_f32)(const ln_gemm_f32 *g, size_t stride, size_t m, const float *const *rows,
                          float *c, size_t ldc);
+
+    /* z = x + sign * y for `rows` rows of n, ldx, ldy and ldz floats apart; sign is 1 or -1. z may be x or y. */
+    void (*blend_rows_f32)(size_t rows, size_t n, const float *x, size_t ldx, const float *y, size_t ldy,
+                           float sign, float *z, size_t ldz);
+    /* z = act(x + y + bias + add) for such rows; bias (of n) and add may be NULL, add may be z. */
+    void (*finish_rows_f32)(size_t rows, size_t n, const float *x, size_t ldx, const float *y, size_t ldy,
+                            const float *bias, const float *add, size_t ldadd, ln_act act, float *z, size_t ldz);
+
     /* y[x][c] = act(bias[c] + sum over taps of rows * w), w: [kh][kw][c]; bias may be NULL. */
     void (*conv_dw_f32)(const ln_window *d, const float *const *rows, const float *w,
                         const float *bias, ln_act act, float *y);

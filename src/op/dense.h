@@ -53,6 +53,26 @@ void ln_dense_run(const ln_dense *d, const ln_kernels *kernel, const ln_gemm_f32
 /* A 64-bit hash of `count` numbers, for the keys of derived constants. */
 uint64_t ln_dense_key(const uint64_t *v, size_t count);
 
+/* ---- seven products for eight ------------------------------------------------------------ */
+
+/* A product m x k times k x n of constant B by seven of half its sizes (dense_seven.c). */
+typedef struct ln_seven {
+    size_t pairs, n, k;    /* pairs of rows; columns and depth of one half */
+    size_t part;           /* floats of one of seven packed parts of B */
+    size_t rows;           /* of a register tile */
+    size_t block, step;    /* pairs of rows and columns of a task */
+    size_t n_tasks, tasks;
+    size_t scratch;        /* bytes for each worker */
+} ln_seven;
+
+/* False: these sizes cannot, or had better not. */
+LN_MUST_USE bool ln_seven_init(ln_seven *s, const ln_kernels *kernel, size_t m, size_t n, size_t k);
+linnet_status ln_seven_derive(ln_prepare *q, int32_t input, const ln_seven *s, const ln_dense_b *b,
+                              const float **packed);
+/* As ln_dense_run; g->n and g->k are not looked at. c may be `add`, element for element. */
+void ln_seven_run(const ln_seven *s, const ln_kernels *kernel, const ln_gemm_f32 *g, const float *a, size_t lda,
+                  float *c, size_t ldc, const float *add, size_t ldadd, void *scratch, size_t task);
+
 /* ---- batched products --------------------------------------------------------------- */
 
 /*
@@ -76,6 +96,7 @@ typedef struct ln_product {
 
     /* What ln_product_prepare() decides. */
     ln_dense     dense;
+    ln_seven     seven;
     int32_t      way, last;           /* how; the phase that multiplies */
     size_t       per_task;            /* batches of a task, where a batch is one task or less */
     size_t       b_pack, b_per;       /* tasks that pack B at run time; matrices of each */

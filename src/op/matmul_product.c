@@ -1,14 +1,14 @@
 /*
  * matmul_product.c - batched matrix products with bias, addend, residual and activation.
  *
- * f32 goes one of three ways: the packed engine of dense.h (B packed once where it is
- * constant, in a first phase where it is not), sums of rows of B where so few rows of A are
+ * f32 goes one of four ways: the packed engine of dense.h (B packed once where it is
+ * constant, in a first phase where it is not), seven products of half its size, sums of rows of B where so few rows of A are
  * there that packing would cost more than the product, and dot products where B's columns are
  * contiguous. All other types, and products over nothing (k = 0), take plain loops.
  */
 #include "dense.h"
 
-enum { PRODUCT_PLAIN, PRODUCT_PACKED, PRODUCT_PACK, PRODUCT_ROWS, PRODUCT_DOTS };
+enum { PRODUCT_PLAIN, PRODUCT_PACKED, PRODUCT_SEVEN, PRODUCT_PACK, PRODUCT_ROWS, PRODUCT_DOTS };
 enum {
     PRODUCT_FEW_ROWS = 4, /* up to these, non-constant B is not worth packing */
     PRODUCT_PLAIN_ROWS = 4
@@ -137,9 +137,27 @@ static linnet_status product_first_phase(ln_prepare *q, ln_product *p)
     return LINNET_OK;
 }
 
+/* Constant B for the packed engine, or for seven products where each of the matrices of A is large enough. */
+static linnet_status product_constant(ln_prepare *q, ln_product *p, size_t rows)
+{
+    const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
+    const bool bias = p->c >= 0 && p->beta == 1.0f && p->c_rs == 0 && p->c_cs == 1 && p->bias < 0;
+
+    if (q->exact || p->batch != 1 || (p->c >= 0 && !bias) || !ln_seven_init(&p->seven, q->kernel, rows, p->n, p->k)
+        || !ln_seven_init(&p->seven, q->kernel, p->m, p->n, p->k))
+        return ln_dense_derive(q, 1, &p->dense, &b, &p->packed);
+    p->way = PRODUCT_SEVEN;
+    p->dense.tasks = p->seven.tasks;
+    q->scratch = p->seven.scratch;
+    if (bias)
+        p->bias = p->c;
+    return ln_seven_derive(q, 1, &p->seven, &b, &p->packed);
+}
+
 linnet_status ln_product_prepare(ln_prepare *q, ln_product *p)
 {
     const bool constant = q->value[1] != NULL;
+    const size_t rows = p->m;
     linnet_status st;
 
     if (p->batch == 0 || p->m == 0 || p->n == 0) {
@@ -156,8 +174,7 @@ linnet_status ln_product_prepare(ln_prepare *q, ln_product *p)
         product_cut(p);
     }
     if (p->way == PRODUCT_PACKED) {
-        const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
-        if ((st = ln_dense_derive(q, 1, &p->dense, &b, &p->packed)) != LINNET_OK)
+        if ((st = product_constant(q, p, rows)) != LINNET_OK)
             return st;
         q->unread |= 1u << 1;
     }
@@ -283,6 +300,14 @@ static void product_packed(const ln_run *r, const ln_product *p, const product_p
         add = more + u->batch * p->m * p->n;
     }
     ln_dense_run(&p->dense, r->kernel, &g, u->x, u->ldx, u->y, p->n, add, ldadd, task);
+}
+
+static void product_seven(const ln_run *r, const ln_product *p, const product_part *u, size_t task)
+{
+    const ln_gemm_f32 g = { p->n, p->k, 1, p->packed, product_f32(r, p->bias), p->act };
+
+    ln_seven_run(&p->seven, r->kernel, &g, u->x, u->ldx, u->y, p->n, product_f32(r, p->residual), p->n, r->scratch,
+                 task);
 }
 
 /* Few rows of A: rows of B times one number each, or dot products with columns of B. */
@@ -441,6 +466,8 @@ linnet_status ln_product_run(const ln_run *r, const ln_product *p)
             product_plain(r, p, &u, r->task % p->dense.tasks);
         else if (p->way == PRODUCT_ROWS || p->way == PRODUCT_DOTS)
             product_direct(r, p, &u, r->task % p->dense.tasks);
+        else if (p->way == PRODUCT_SEVEN)
+            product_seven(r, p, &u, r->task % p->dense.tasks);
         else
             product_packed(r, p, &u, r->task % p->dense.tasks);
     }
