@@ -165,3 +165,79 @@ linnet_status ln_onnx_expand_scan(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
     n->op = NULL;
     return ln_graph_node(g, "Scan", n->name, n->in + 1, in, n->out, out, attr, 2, NULL, m->err);
 }
+
+/* ---- FlexAttention with graphs that change scores and probabilities ------------------------------------ */
+
+/* Dimensions `at` of x, as a list. */
+static const char *flex_dims(ln_onnx_build *b, const char *x, const int64_t *at, size_t count)
+{
+    const ln_attr_value first = expand_int("axis", 0);
+
+    return ln_onnx_add(b, "Gather", ln_onnx_add(b, "Shape", x, NULL, NULL, NULL, NULL), ln_onnx_i64s(b, at, count), NULL,
+                       &first, NULL);
+}
+
+/* x as [batch, heads of K, heads of Q that share one, ...]: `tail` are the last two dimensions. */
+static const char *flex_grouped(ln_onnx_build *b, const char *x, const char *tail)
+{
+    const ln_attr_value first = expand_int("axis", 0);
+    const int64_t batch = 0, heads = 1, rest = -1;
+    const char *head = ln_onnx_add(b, "Concat", flex_dims(b, b->n->in[0], &batch, 1), flex_dims(b, b->n->in[1], &heads, 1),
+                                   ln_onnx_i64s(b, &rest, 1), &first, NULL);
+
+    return ln_onnx_add(b, "Reshape", x, ln_onnx_add(b, "Concat", head, tail, NULL, &first, NULL), NULL, NULL, NULL);
+}
+
+/* x as [batch, heads of Q, length of Q, `last`]. */
+static const char *flex_flat(ln_onnx_build *b, const char *x, const char *last, const char *out)
+{
+    const ln_attr_value first = expand_int("axis", 0);
+    const char *head = flex_dims(b, b->n->in[0], (const int64_t[]){ 0, 1, 2 }, 3);
+
+    return ln_onnx_add(b, "Reshape", x, ln_onnx_add(b, "Concat", head, last, NULL, &first, NULL), NULL, NULL, out);
+}
+
+static const char *flex_mod(ln_onnx_build *b, const char *x, const char *name)
+{
+    const ln_attr_value *a = ln_onnx_attr(b->n, name);
+
+    if (!a || a->type != LN_ATTR_GRAPH)
+        return x;
+    ln_attr_value body = *a;
+    body.name = "body";
+    return ln_onnx_add(b, "linnet.Call", x, NULL, NULL, &body, NULL);
+}
+
+linnet_status ln_onnx_expand_flex(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
+{
+    ln_onnx_build b = { m, g, n, LINNET_OK };
+    const int64_t two = 2, length = 2, width = 3;
+    const ln_attr_value *scale = ln_onnx_attr(n, "scale"), last = expand_int("axis", -1);
+    ln_attr_value turn = { "perm", LN_ATTR_INTS, { .ints = { (const int64_t[]){ 0, 1, 3, 2 }, 4 } } };
+
+    if ((!ln_onnx_attr(n, "score_mod") && !ln_onnx_attr(n, "prob_mod")) || n->in_count != 3 || n->out_count != 1)
+        return LINNET_OK;
+    const int32_t given = ln_onnx_hint(m, g, n->in[0]).dtype;
+    const int64_t type = ln_onnx_attr_i64(n, "softmax_precision", given == LINNET_F64 ? LINNET_F64 : LINNET_F32);
+    const ln_attr_value to = expand_int("to", type);
+    const char *q = n->in[0], *axis = ln_onnx_i64s(&b, &two, 1);
+    const char *keys = ln_onnx_add(&b, "Unsqueeze", ln_onnx_add(&b, "Transpose", n->in[1], NULL, NULL, &turn, NULL), axis, NULL,
+                                   NULL, NULL);
+    const char *values = ln_onnx_add(&b, "Unsqueeze", n->in[2], axis, NULL, NULL, NULL);
+    const char *seen = flex_dims(&b, n->in[1], &length, 1), *size = flex_dims(&b, q, &width, 1);
+    const char *queries = flex_grouped(&b, q, flex_dims(&b, q, (const int64_t[]){ 2, 3 }, 2));
+    const char *x = ln_onnx_add(&b, "Cast", ln_onnx_add(&b, "MatMul", queries, keys, NULL, NULL, NULL), NULL, NULL, &to, NULL);
+    if (scale && scale->type == LN_ATTR_F32)
+        x = ln_onnx_add(&b, "Mul", x, ln_onnx_scalar(&b, (int32_t)type, (double)scale->u.f), NULL, NULL, NULL);
+    else
+        x = ln_onnx_add(&b, "Div", x, ln_onnx_add(&b, "Sqrt", ln_onnx_add(&b, "Cast", size, NULL, NULL, &to, NULL), NULL, NULL,
+                                                  NULL, NULL), NULL, NULL, NULL);
+    x = ln_onnx_add(&b, "Softmax", flex_mod(&b, flex_flat(&b, x, seen, NULL), "score_mod"), NULL, NULL, &last, NULL);
+    x = ln_onnx_add(&b, "CastLike", flex_mod(&b, x, "prob_mod"), n->in[2], NULL, NULL, NULL);
+    const ln_attr_value first = expand_int("axis", 0);
+    const char *tail = ln_onnx_add(&b, "Concat", flex_dims(&b, q, &length, 1), seen, NULL, &first, NULL);
+    x = ln_onnx_add(&b, "MatMul", flex_grouped(&b, x, tail), values, NULL, NULL, NULL);
+    flex_flat(&b, x, flex_dims(&b, n->in[2], &width, 1), n->out[0]);
+    n->op = NULL;
+    return b.st;
+}

@@ -565,7 +565,7 @@ typedef struct map_rule {
 
 #define MAP_ALWAYS INT64_MAX
 
-/* Where an operator has several lines they apply in order. */
+/* Where an operator has several lines they apply in order. To other domains only those that always do. */
 static const map_rule map_rules[] = {
     { "Constant", MAP_ALWAYS, map_constant },
     { "Add", 7, map_broadcast },
@@ -629,6 +629,7 @@ static const map_rule map_rules[] = {
     { "Split", 18, map_split },
     { "Tile", 6, map_tile },
     { "TopK", 10, map_topk },
+    { "ai.onnx.preview.FlexAttention", MAP_ALWAYS, ln_onnx_expand_flex },
 };
 
 /* Operators of other domains that mean the same as a standard one. */
@@ -662,8 +663,8 @@ linnet_status ln_onnx_map(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
         st = map_domain(m, n);
     else if (n->opset < 8)
         ln_onnx_drop(n, "consumed_inputs"); /* a hint for memory that the first operators had */
-    for (size_t i = 0; !n->domain[0] && n->op && st == LINNET_OK && i < LN_COUNT(map_rules); i++)
-        if (n->opset < map_rules[i].before && strcmp(n->op, map_rules[i].op) == 0)
+    for (size_t i = 0; n->op && st == LINNET_OK && i < LN_COUNT(map_rules); i++)
+        if ((n->domain[0] ? INT64_MAX - 1 : n->opset) < map_rules[i].before && strcmp(n->op, map_rules[i].op) == 0)
             st = map_rules[i].map(m, g, n);
     if (st || !n->op)
         return st;

@@ -7,7 +7,7 @@
 #include "onnx.h"
 
 enum { ONNX_A_FLOAT = 1, ONNX_A_INT, ONNX_A_STRING, ONNX_A_TENSOR, ONNX_A_GRAPH, ONNX_A_FLOATS,
-       ONNX_A_INTS, ONNX_A_STRINGS };
+       ONNX_A_INTS, ONNX_A_STRINGS, ONNX_A_TYPE = 13 };
 
 static linnet_status onnx_attr_tensor(ln_onnx *m, ln_arena *keep, ln_cursor c, const linnet_tensor **out)
 {
@@ -116,7 +116,7 @@ static linnet_status onnx_attr_value(ln_onnx *m, ln_arena *keep, ln_cursor c, ui
     case ONNX_A_STRINGS: return onnx_attr_list(m, c, 9, LN_PB_BYTES, a);
     default:
         return ln_fail(m->err, LINNET_ERR_UNSUPPORTED,
-                       "ONNX: attribute \"%s\" at byte %zu is a list of tensors or graphs, a sparse tensor or a type",
+                       "ONNX: attribute \"%s\" at byte %zu is a list of tensors or graphs, or a sparse tensor",
                        a->name, c.base);
     }
 }
@@ -152,6 +152,11 @@ static linnet_status onnx_parse_attr(ln_onnx *m, ln_arena *keep, ln_cursor c, ln
     if (c.bad || !a->name[0])
         return ln_onnx_bad(m, whole.base, "attribute");
     type = type ? type : guess;
+    if (type == ONNX_A_TYPE) { /* what an empty optional could hold: values carry their types here */
+        n->attr_count--;
+        n->body_count--;
+        return LINNET_OK;
+    }
     static const uint8_t field[] = { 0, 2, 3, 4, 5, 6, 7, 8, 9 };
     return onnx_attr_value(m, keep, whole, type, &value[type < LN_COUNT(field) ? field[type] : 0], a, body);
 }

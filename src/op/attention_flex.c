@@ -1,5 +1,6 @@
 /*
- * attention_flex.c - FlexAttention without its two modifier graphs.
+ * attention_flex.c - FlexAttention without its two modifier graphs; the ONNX reader writes one that has
+ * them in its parts.
  */
 #include "attention.h"
 

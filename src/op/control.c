@@ -54,6 +54,7 @@ static const ln_attr control_concat[] = {
 const ln_op ln_op_if = CONTROL("If", control_if, 1, 1, 1, 255);
 const ln_op ln_op_loop = CONTROL("Loop", control_body, 2, 255, 1, 255);
 const ln_op ln_op_scan = CONTROL("Scan", control_scan, 1, 255, 1, 255);
+const ln_op ln_op_call = CONTROL("linnet.Call", control_body, 1, 255, 1, 255); /* a body, once */
 const ln_op ln_op_sequence_map = CONTROL("SequenceMap", control_body, 1, 255, 1, 255);
 const ln_op ln_op_sequence_empty = CONTROL("SequenceEmpty", control_dtype, 0, 0, 1, 1);
 const ln_op ln_op_sequence_construct = CONTROL("SequenceConstruct", NULL, 1, 255, 1, 1);

@@ -101,6 +101,28 @@ static linnet_status control_if(linnet_session *s, ln_step *step, linnet_error *
     return st;
 }
 
+/* ---- Call ------------------------------------------------------------------------------ */
+
+static linnet_status control_call(linnet_session *s, ln_step *step, linnet_error *err)
+{
+    const ln_node *n = step->node;
+    ln_dynamic *d = step->dynamic;
+    ln_body *body = control_body(step, "body");
+    linnet_status st = body_ready(s, step, body, n->in_count, err);
+
+    if (!st && (int32_t)body->graph->output_count < n->out_count)
+        st = control_bad(step, err, "the body has too few outputs");
+    for (int32_t i = 0; i < n->in_count && !st; i++)
+        body_input(body, (size_t)i, control_in(step, i));
+    if (!st)
+        st = body_run(body, err);
+    for (int32_t i = 0; i < n->out_count && !st; i++) {
+        const ln_slot v = ln_session_result(body->session, (size_t)i);
+        st = ln_hold_copy(s, &d->hold[i], &v, d->out[i], err);
+    }
+    return st;
+}
+
 /* ---- stacking the results of iterations ------------------------------------------------------ */
 
 void ln_copy_rows(void *y, size_t ldy, const void *x, size_t ldx, size_t outer, size_t bytes)
@@ -392,7 +414,7 @@ static linnet_status control_map(linnet_session *s, ln_step *step, linnet_error 
 ln_control ln_control_find(const char *op)
 {
     static const struct { const char *op; ln_control run; } known[] = {
-        { "If", control_if }, { "Loop", control_loop }, { "Scan", control_scan }, { "SequenceMap", control_map },
+        { "If", control_if }, { "linnet.Call", control_call }, { "Loop", control_loop }, { "Scan", control_scan }, { "SequenceMap", control_map },
     };
 
     for (size_t i = 0; i < LN_COUNT(known); i++)
