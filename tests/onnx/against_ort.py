@@ -306,9 +306,11 @@ def gqa(r, rotary, t, past, room):
     if rotary:
         angle = np.outer(np.arange(32), 10000.0 ** (-np.arange(d // 2) / (d // 2)))
         ins += [np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)]
+    if r.integers(2):  # packed
+        ins = [np.concatenate(ins[:3], 2), None, None] + ins[3:]
     window = int(pick(r, -1, 3))
     return Layer("GroupQueryAttention", ins, 3, num_heads=heads, kv_num_heads=kv, do_rotary=rotary,
-                 rotary_interleaved=int(r.integers(2)) if rotary else 0, local_window_size=window)
+                 rotary_interleaved=int(r.integers(2)) if rotary else 0, local_window_size=window, softcap=float(pick(r, 0, 5)))
 
 
 @case
