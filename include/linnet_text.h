@@ -1,6 +1,6 @@
 /*
  * linnet_text.h - what stands between a model's numbers and text: picking tokens, beam
- * search, CTC. A small part of linnet beside the models; the rules of
+ * search, CTC, tokenisers. A small part of linnet beside the models; the rules of
  * linnet.h hold here too.
  *
  *     linnet_sampler_options how = { .struct_size = sizeof how, .temperature = 0.8f, .top_p = 0.95f, .seed = 1 };
@@ -24,6 +24,7 @@ extern "C" {
 typedef struct linnet_sampler linnet_sampler;
 typedef struct linnet_beam    linnet_beam;
 typedef struct linnet_ctc     linnet_ctc;
+typedef struct linnet_tokenizer linnet_tokenizer;
 
 /* ---- picking a token ------------------------------------------------------------- */
 
@@ -136,6 +137,74 @@ LINNET_API size_t linnet_ctc_count(const linnet_ctc *c); /* prefixes kept */
 /* Prefix i, best first; score is the log of its probability. As linnet_beam_get(). */
 LINNET_API linnet_status linnet_ctc_get(const linnet_ctc *c, size_t i, int32_t *tokens, size_t capacity,
                                         size_t *count, double *score, linnet_error *err);
+
+/* ---- tokenisers -------------------------------------------------------------------------- */
+
+/*
+ * A tokeniser is read from one of three files, told apart by their bytes:
+ *  - tokenizer.json of Hugging Face: BPE (byte-level with the expressions of GPT-2, GPT-4,
+ *    Llama 3 and Qwen; Metaspace with byte fallback), WordPiece, Unigram, WordLevel, with their
+ *    normalisers, pre-tokenisers, added tokens, templates and decoders. What a file asks for
+ *    and this library has not (Precompiled, NFKC, other regular expressions) is refused by
+ *    name: LINNET_ERR_UNSUPPORTED. The file's truncation and padding are left to the caller.
+ *  - tokenizer.bin of llama2.c;
+ *  - vocab.txt of BERT: a piece per line. Text is put in lower case and freed of accents
+ *    unless a piece outside brackets has an upper-case letter.
+ *
+ * Immutable once loaded; any number of threads may use it. Encoding takes scratch memory in
+ * proportion to the text from the options' allocator, at most limits.memory bytes per call.
+ */
+LINNET_API linnet_status linnet_tokenizer_open(const char *path, const linnet_options *opt,
+                                               linnet_tokenizer **out, linnet_error *err);
+/* From memory; nothing of `data` is needed afterwards. */
+LINNET_API linnet_status linnet_tokenizer_load(const void *data, size_t size, const linnet_options *opt,
+                                               linnet_tokenizer **out, linnet_error *err);
+LINNET_API void linnet_tokenizer_free(linnet_tokenizer *t);
+
+/* One more than the largest token, for the size of logits; NULL: 0. */
+LINNET_API size_t linnet_tokenizer_count(const linnet_tokenizer *t);
+/* Token `id` as the file writes it, NUL-terminated, and its bytes (size may be NULL). No such token: NULL. */
+LINNET_API const char *linnet_tokenizer_text(const linnet_tokenizer *t, int32_t id, size_t *size);
+/* The token of exactly that text, as the file writes it, or -1. */
+LINNET_API int32_t linnet_tokenizer_find(const linnet_tokenizer *t, const char *text, size_t size);
+
+enum {
+    LINNET_TEXT_SPECIAL = 1, /* encode: add the template's tokens ([CLS], <s>, ...); decode: show special tokens */
+    LINNET_TEXT_PLAIN   = 2, /* encode: special tokens written in the text are plain text */
+    LINNET_TEXT_REPAIR  = 4  /* encode: what is no UTF-8 becomes U+FFFD; without it, LINNET_ERR_DATA */
+};
+
+/*
+ * Text to tokens. *count is what the text has; where that is above `capacity` the tokens are not
+ * complete and the status is LINNET_ERR_ARGUMENT. ids may be NULL, to count. A text of n bytes
+ * mostly has at most n + 2 tokens, but normalisers may lengthen it.
+ */
+LINNET_API linnet_status linnet_tokenizer_encode(const linnet_tokenizer *t, const char *text, size_t size,
+                                                 uint32_t flags, int32_t *ids, size_t capacity,
+                                                 size_t *count, linnet_error *err);
+
+/*
+ * Tokens to UTF-8. *size is the text's bytes, without the NUL that is added where there is room for one;
+ * where it is above `capacity` nothing is written and the status is LINNET_ERR_ARGUMENT.
+ * text may be NULL, to count. Bytes that are no UTF-8 become U+FFFD.
+ */
+LINNET_API linnet_status linnet_tokenizer_decode(const linnet_tokenizer *t, const int32_t *ids, size_t count,
+                                                 uint32_t flags, char *text, size_t capacity,
+                                                 size_t *size, linnet_error *err);
+
+/*
+ * The same one token at a time, for text that is shown as it comes: each call gives what is
+ * sure by now, always whole characters. The state is zeroed first; id -1 is the end and
+ * gives what is left. All pieces together are what linnet_tokenizer_decode() gives. After an error
+ * the state is as before.
+ */
+typedef struct linnet_decoder {
+    uint32_t begun, held_count, space, text_begun;
+    uint8_t  held[4];
+} linnet_decoder;
+LINNET_API linnet_status linnet_tokenizer_next(const linnet_tokenizer *t, linnet_decoder *state, int32_t id,
+                                               uint32_t flags, char *text, size_t capacity, size_t *size,
+                                               linnet_error *err);
 
 #ifdef __cplusplus
 }

@@ -187,6 +187,8 @@ static inline uint64_t ln_le64(const void *p)
     return (uint64_t)ln_le32(p) | (uint64_t)ln_le32((const uint8_t *)p + 4) << 32;
 }
 
+/* Bytes of the well-formed sequence at s of `left` > 0 bytes, 0 where there is none; *code is its character. */
+size_t ln_utf8_next(const uint8_t *s, size_t left, uint32_t *code);
 /* A name of `length` bytes that is fit to print: UTF-8, no control characters. */
 bool ln_utf8_ok(const char *s, size_t length);
 /* A text: as above, but tabs, line ends and the like are allowed. No NUL. */

@@ -54,8 +54,7 @@ ln_cursor ln_cursor_sub(ln_cursor *c, size_t size)
 
 /* ---- UTF-8 ------------------------------------------------------------------------ */
 
-/* Bytes of the well-formed sequence at s, 0 where there is none; *code is its character. */
-static size_t utf8_next(const uint8_t *s, size_t left, uint32_t *code)
+size_t ln_utf8_next(const uint8_t *s, size_t left, uint32_t *code)
 {
     const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
     const size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
@@ -78,7 +77,7 @@ bool ln_utf8_ok(const char *s, size_t length)
     uint32_t code = 0;
 
     for (size_t i = 0, n; i < length; i += n) {
-        n = utf8_next(b + i, length - i, &code);
+        n = ln_utf8_next(b + i, length - i, &code);
         if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
             return false;
     }
