@@ -20,15 +20,18 @@ SPECIAL, PLAIN, REPAIR = 1, 2, 4
 
 
 class _Decoder(ctypes.Structure):
-    _fields_ = [("begun", c_uint32), ("held_count", c_uint32), ("space", c_uint32), ("text_begun", c_uint32), ("held", c_uint8 * 4)]
+    _fields_ = [("begun", c_uint32), ("held_count", c_uint32), ("space", c_uint32), ("text_begun", c_uint32),
+                ("held", c_uint8 * 4)]
 
 
 class _SamplerOptions(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("top_k", c_uint32), ("temperature", c_float), ("top_p", c_float), ("seed", c_uint64)]
+    _fields_ = [("struct_size", c_uint32), ("top_k", c_uint32), ("temperature", c_float), ("top_p", c_float),
+                ("seed", c_uint64)]
 
 
 class _BeamOptions(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("width", c_uint32), ("length", c_uint32), ("length_penalty", c_float), ("early", c_uint32)]
+    _fields_ = [("struct_size", c_uint32), ("width", c_uint32), ("length", c_uint32), ("length_penalty", c_float),
+                ("early", c_uint32)]
 
 
 class _CtcOptions(ctypes.Structure):
@@ -125,7 +128,8 @@ class Tokenizer(_Object):
         size = c_size_t()
         _call(_lib.linnet_tokenizer_decode, self._handle, array, len(ids), SPECIAL * special, None, 0, byref(size))
         text = ctypes.create_string_buffer(size.value + 1)
-        _call(_lib.linnet_tokenizer_decode, self._handle, array, len(ids), SPECIAL * special, text, len(text), byref(size))
+        _call(_lib.linnet_tokenizer_decode, self._handle, array, len(ids), SPECIAL * special, text, len(text),
+              byref(size))
         return text.raw[:size.value].decode()
 
     def stream(self, ids, special=False):

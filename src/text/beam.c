@@ -72,8 +72,8 @@ static linnet_status beam_check(size_t tokens, int32_t end, linnet_beam_options 
     if (end < -1 || (end >= 0 && (size_t)end >= tokens))
         return ln_fail(err, LINNET_ERR_ARGUMENT, "beam search: end token %d in a vocabulary of %zu", (int)end, tokens);
     if (how->width > 1u << 16 || how->length > 1u << 20)
-        return ln_fail(err, LINNET_ERR_ARGUMENT, "beam search: width %u or length %u is too large", (unsigned)how->width,
-                       (unsigned)how->length);
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "beam search: width %u or length %u is too large",
+                       (unsigned)how->width, (unsigned)how->length);
     if (!(fabsf(how->length_penalty) <= 16))
         return ln_fail(err, LINNET_ERR_ARGUMENT, "beam search: a length penalty of %g", (double)how->length_penalty);
     return LINNET_OK;

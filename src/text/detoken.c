@@ -106,8 +106,11 @@ static void decode_strip(const ln_text_step *s, bool first, const char *text, si
         text += s->a_size;
         size -= s->a_size;
     }
-    for (int i = 0; i < s->behaviour && size >= s->a_size && memcmp(text + size - s->a_size, s->a, s->a_size) == 0; i++)
+    for (int i = 0; i < s->behaviour && size >= s->a_size; i++) {
+        if (memcmp(text + size - s->a_size, s->a, s->a_size) != 0)
+            break;
         size -= s->a_size;
+    }
     ln_text_put(out, text, size);
 }
 
@@ -182,7 +185,8 @@ static linnet_status read_strip(const ln_json *v, ln_text_step *s, linnet_error 
 {
     int64_t stop = 0;
 
-    if (!ln_json_whole(ln_json_get(v, "start"), 0, 1024, &s->number) || !ln_json_whole(ln_json_get(v, "stop"), 0, 1024, &stop))
+    if (!ln_json_whole(ln_json_get(v, "start"), 0, 1024, &s->number) ||
+        !ln_json_whole(ln_json_get(v, "stop"), 0, 1024, &stop))
         return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer: Strip without start or stop");
     s->behaviour = (int)stop;
     s->left = true;
@@ -290,7 +294,8 @@ static linnet_status sink_run(const linnet_tokenizer *t, linnet_decoder *state, 
         if (!text)
             break;
         if (o.size > capacity)
-            return ln_fail(err, LINNET_ERR_ARGUMENT, "tokenizer: the text has %zu bytes, room for %zu", o.size, capacity);
+            return ln_fail(err, LINNET_ERR_ARGUMENT, "tokenizer: the text has %zu bytes, room for %zu", o.size,
+                           capacity);
         o.text = text;
     }
     if (text && o.size < capacity)

@@ -10,7 +10,9 @@
 
 #include "../base/base.h"
 
-enum ln_json_kind { LN_JSON_NULL, LN_JSON_FALSE, LN_JSON_TRUE, LN_JSON_NUMBER, LN_JSON_STRING, LN_JSON_ARRAY, LN_JSON_OBJECT };
+enum ln_json_kind {
+    LN_JSON_NULL, LN_JSON_FALSE, LN_JSON_TRUE, LN_JSON_NUMBER, LN_JSON_STRING, LN_JSON_ARRAY, LN_JSON_OBJECT
+};
 
 typedef struct ln_json {
     const char *text; /* of a string, decoded, and of a number as written; not NUL-terminated */

@@ -228,7 +228,11 @@ static linnet_status read_behaviour(const ln_json *v, ln_text_step *s, int other
 
 static linnet_status read_split(const ln_json *v, ln_text_step *s, linnet_error *err)
 {
-    static const struct { const char *regex; size_t (*match)(const ln_text_step *, const char *, size_t, size_t); int64_t number; } known[] = {
+    static const struct {
+        const char *regex;
+        size_t    (*match)(const ln_text_step *, const char *, size_t, size_t);
+        int64_t     number;
+    } known[] = {
         { "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", match_gpt2, 0 },
         { GPT_WORDS "\\p{N}{1,3}" GPT_REST, match_gpt4, 3 },
         { GPT_WORDS "\\p{N}" GPT_REST, match_gpt4, 1 },
@@ -345,7 +349,8 @@ static linnet_status read_spaces(const ln_json *v, ln_text_step *s, linnet_error
 /* ---- those that change the text ------------------------------------------------------------------------ */
 
 /* A copy with `lead` before it and every space as step->a (NULL: as it is). */
-static ln_text_part split_copy(const ln_text_step *s, const ln_text_part *in, const char *lead, size_t lead_size, ln_text_parts *out)
+static ln_text_part split_copy(const ln_text_step *s, const ln_text_part *in, const char *lead, size_t lead_size,
+                               ln_text_parts *out)
 {
     ln_text t = { .arena = out->arena };
 

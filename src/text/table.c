@@ -95,8 +95,10 @@ bool ln_table_put(ln_table *m, uint32_t first, uint32_t second, uint32_t value)
 
 static bool trie_node(ln_trie *t)
 {
-    uint32_t *id = t->count < LN_TABLE_NONE ? ln_grow(t->arena, (void **)&t->id, &t->count, &t->room, sizeof *t->id) : NULL;
+    uint32_t *id = NULL;
 
+    if (t->count < LN_TABLE_NONE)
+        id = ln_grow(t->arena, (void **)&t->id, &t->count, &t->room, sizeof *t->id);
     if (id)
         *id = LN_TABLE_NONE;
     return id != NULL;

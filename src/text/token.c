@@ -138,7 +138,8 @@ static linnet_status decoded(linnet_tokenizer *t, ln_piece *p, bool first, ln_te
         const ln_text_step *s = &t->decode[i];
         out->size = 0;
         s->decode(s, first, text, size, out);
-        p->space_after = p->space_after || (s->right && size >= s->a_size && memcmp(text + size - s->a_size, s->a, s->a_size) == 0);
+        if (s->right && size >= s->a_size && memcmp(text + size - s->a_size, s->a, s->a_size) == 0)
+            p->space_after = true;
         if (out->full)
             return ln_token_memory(err);
         text = out->data ? out->data : "";

@@ -40,7 +40,8 @@ struct ln_text_step {
     void      (*normal)(const ln_text_step *s, const char *text, size_t size, ln_text *out);
     void      (*split)(const ln_text_step *s, const ln_text_part *in, ln_text_parts *out);
     void      (*decode)(const ln_text_step *s, bool first, const char *text, size_t size, ln_text *out);
-    size_t    (*match)(const ln_text_step *s, const char *text, size_t size, size_t at); /* length of a match at `at`, or 0 */
+    /* the length of a match at `at`, or 0 */
+    size_t    (*match)(const ln_text_step *s, const char *text, size_t size, size_t at);
     bool      (*test)(uint32_t c);
     const char *a, *b; /* texts: a pattern, a content, ... */
     size_t     a_size, b_size;

@@ -6,7 +6,8 @@
 #include <math.h>
 
 /* A decoder step of its own, as if a file had named it. */
-static bool add_decoder(linnet_tokenizer *t, void (*decode)(const ln_text_step *, bool, const char *, size_t, ln_text *))
+static bool add_decoder(linnet_tokenizer *t,
+                        void (*decode)(const ln_text_step *, bool, const char *, size_t, ln_text *))
 {
     t->decode = ln_arena_alloc(&t->arena, 1, sizeof *t->decode);
     if (!t->decode)
@@ -168,7 +169,8 @@ static linnet_status llama2c_pieces(linnet_tokenizer *t, const void *data, size_
     ln_cursor_u32(&c);
     for (int64_t id = 0; ln_cursor_left(&c) > 0; id++) {
         if (!next_record(&c, &score, &text, &n) || !all_utf8(text, n) || !(fabsf(score) < INFINITY))
-            return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer.bin: token %lld is not UTF-8, or has no score", (long long)id);
+            return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer.bin: token %lld is not UTF-8, or has no score",
+                           (long long)id);
         const linnet_status st = ln_token_piece(t, id, text, n, err);
         if (st)
             return st;
@@ -190,7 +192,8 @@ linnet_status ln_token_read_llama2c(linnet_tokenizer *t, const void *data, size_
     for (ln_cursor_u32(&c); ln_cursor_left(&c) > 0 && next_record(&c, &score, &text, &n);)
         count++;
     if ((st = ln_token_reserve(t, count, err)) || (st = llama2c_pieces(t, data, size, err)) ||
-        (st = add_step(t, "{\"type\":\"Prepend\",\"prepend\":\" \"}", ln_normalizers, &t->normal, &t->normal_count, err)))
+        (st = add_step(t, "{\"type\":\"Prepend\",\"prepend\":\" \"}", ln_normalizers, &t->normal, &t->normal_count,
+                       err)))
         return st;
     for (size_t i = 0; i < 3 && i < count; i++)
         t->piece[i].special = true; /* <unk>, <s>, </s> */

@@ -147,9 +147,13 @@ static linnet_status read_added(linnet_tokenizer *t, const ln_json *list, linnet
         if (p->text && (p->size != size || memcmp(p->text, text, size) != 0))
             return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer.json: two tokens have the number %lld", (long long)id);
         linnet_status st = p->text ? LINNET_OK : ln_token_piece(t, id, text, size, err);
-        const ln_added a = { (uint32_t)id, ln_json_true(ln_json_get(c, "single_word"), false),
-                             ln_json_true(ln_json_get(c, "lstrip"), false), ln_json_true(ln_json_get(c, "rstrip"), false),
-                             ln_json_true(ln_json_get(c, "special"), false) };
+        const ln_added a = {
+            .id = (uint32_t)id,
+            .single_word = ln_json_true(ln_json_get(c, "single_word"), false),
+            .left = ln_json_true(ln_json_get(c, "lstrip"), false),
+            .right = ln_json_true(ln_json_get(c, "rstrip"), false),
+            .special = ln_json_true(ln_json_get(c, "special"), false),
+        };
         if (!st)
             st = ln_token_added(t, a, ln_json_true(ln_json_get(c, "normalized"), !a.special), err);
         if (st)
@@ -238,7 +242,8 @@ static linnet_status read_merge(linnet_tokenizer *t, const ln_json *v, size_t ra
     node = ln_trie_walk(&t->trie, node, bytes[1] + skip, n[1] - skip);
     t->merge[rank] = (ln_merge){ (uint32_t)rank, ln_trie_id(&t->trie, node) };
     if (id[0] == LN_TABLE_NONE || id[1] == LN_TABLE_NONE || t->merge[rank].id == LN_TABLE_NONE)
-        return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer.json: merge %zu is of tokens that the vocabulary has not", rank);
+        return ln_fail(err, LINNET_ERR_FORMAT, "tokenizer.json: merge %zu is of tokens that the vocabulary has not",
+                       rank);
     return ln_table_put(&t->pairs, id[0], id[1], (uint32_t)rank) ? LINNET_OK : ln_token_memory(err);
 }
 
@@ -355,7 +360,8 @@ static linnet_status read_template(linnet_tokenizer *t, const ln_json *v, linnet
         }
         for (const ln_json *s = ln_json_first(specials); s && !ids; s = ln_json_next(specials, s)) {
             const ln_json *key = ln_json_key(s);
-            if (name->kind == LN_JSON_STRING && key->size == name->size && memcmp(key->text, name->text, key->size) == 0)
+            const bool named = name->kind == LN_JSON_STRING && key->size == name->size;
+            if (named && memcmp(key->text, name->text, key->size) == 0)
                 ids = ln_json_get(s, "ids");
         }
         if (!ids)
@@ -395,7 +401,8 @@ static linnet_status read_processor(linnet_tokenizer *t, const ln_json *v, linne
         return read_template(t, v, err);
     if (ln_json_is(type, "BertProcessing") || ln_json_is(type, "RobertaProcessing"))
         return read_pair(t, v, err);
-    return ln_fail(err, LINNET_ERR_UNSUPPORTED, "tokenizer.json: a post-processor of the type \"%s\"", shown(type, name));
+    return ln_fail(err, LINNET_ERR_UNSUPPORTED, "tokenizer.json: a post-processor of the type \"%s\"",
+                   shown(type, name));
 }
 
 static linnet_status read_processors(linnet_tokenizer *t, const ln_json *v, linnet_error *err)
@@ -427,7 +434,8 @@ static linnet_status fused_steps(linnet_tokenizer *t, linnet_error *err)
             const ln_text_step *s = &t->decode[k];
             const bool strip = s->left && s->number == 1 && s->behaviour == 0 && s->a_size == 1 && s->a[0] == ' ';
             if (s->decode && !strip)
-                return ln_fail(err, LINNET_ERR_UNSUPPORTED, "tokenizer.json: a decoder behind Fuse that needs the whole text");
+                return ln_fail(err, LINNET_ERR_UNSUPPORTED,
+                               "tokenizer.json: a decoder behind Fuse that needs the whole text");
             t->strip_first = t->strip_first || strip;
         }
         t->decode_count = i;
@@ -451,7 +459,8 @@ static linnet_status read_decoders(linnet_tokenizer *t, const ln_json *v, linnet
 
 static linnet_status read_all(linnet_tokenizer *t, const ln_json *v, linnet_error *err)
 {
-    const ln_json *m = ln_json_get(v, "model"), *vocab = ln_json_get(m, "vocab"), *added = ln_json_get(v, "added_tokens");
+    const ln_json *m = ln_json_get(v, "model"), *vocab = ln_json_get(m, "vocab");
+    const ln_json *added = ln_json_get(v, "added_tokens");
     size_t count = 0;
     linnet_status st;
 
@@ -459,8 +468,10 @@ static linnet_status read_all(linnet_tokenizer *t, const ln_json *v, linnet_erro
         return bad(err, "no model with a vocabulary");
     if (added && added->kind != LN_JSON_ARRAY)
         return bad(err, "added_tokens is no list");
-    if ((st = read_steps(t, ln_json_get(v, "normalizer"), "normalizers", ln_normalizers, &t->normal, &t->normal_count, err)) ||
-        (st = read_steps(t, ln_json_get(v, "pre_tokenizer"), "pretokenizers", ln_splitters, &t->split, &t->split_count, err)) ||
+    if ((st = read_steps(t, ln_json_get(v, "normalizer"), "normalizers", ln_normalizers, &t->normal, &t->normal_count,
+                         err)) ||
+        (st = read_steps(t, ln_json_get(v, "pre_tokenizer"), "pretokenizers", ln_splitters, &t->split, &t->split_count,
+                         err)) ||
         (st = read_decoders(t, ln_json_get(v, "decoder"), err)))
         return st;
     for (size_t i = 0; i < t->split_count; i++) {

@@ -70,12 +70,12 @@ linnet_status linnet_tokenizer_load(const void *data, size_t size, const linnet_
     return st;
 }
 
-linnet_status linnet_tokenizer_open(const char *path, const linnet_options *opt, linnet_tokenizer **out, linnet_error *err)
+linnet_status linnet_tokenizer_open(const char *path, const linnet_options *opt, linnet_tokenizer **out,
+                                    linnet_error *err)
 {
     linnet_options o;
     linnet_limits limits;
-    void *data;
-    size_t size;
+    ln_file f;
 
     if (!ln_given(out, "out", err))
         return LINNET_ERR_ARGUMENT;
@@ -86,11 +86,11 @@ linnet_status linnet_tokenizer_open(const char *path, const linnet_options *opt,
     if (st)
         return st;
     const linnet_allocator alloc = ln_allocator(&o);
-    st = ln_file_read(path, &alloc, limits.file_size, &data, &size, err);
+    st = ln_file_open(path, &alloc, limits.file_size, true, &f, err);
     if (st)
         return st;
-    st = linnet_tokenizer_load(data, size, opt, out, err);
-    ln_free(&alloc, data, size);
+    st = linnet_tokenizer_load(f.data, f.size, opt, out, err);
+    ln_file_close(&f, &alloc);
     return st;
 }
 
@@ -220,7 +220,8 @@ static bool added_take(const ln_encode *e, const char *s, size_t size, size_t le
 }
 
 /* The next added token at or after `at`, of several the longest; nothing before `least` belongs to it. */
-static bool added_next(const ln_encode *e, int which, const char *s, size_t size, size_t least, size_t at, added_match *m)
+static bool added_next(const ln_encode *e, int which, const char *s, size_t size, size_t least, size_t at,
+                       added_match *m)
 {
     const ln_trie *trie = &e->t->added_trie[which];
 
@@ -333,6 +334,7 @@ linnet_status linnet_tokenizer_encode(const linnet_tokenizer *t, const char *tex
         return st;
     *count = e.count;
     return ids && e.count > capacity
-               ? ln_fail(err, LINNET_ERR_ARGUMENT, "tokenizer: the text has %zu tokens, room for %zu", e.count, capacity)
+               ? ln_fail(err, LINNET_ERR_ARGUMENT, "tokenizer: the text has %zu tokens, room for %zu", e.count,
+                         capacity)
                : LINNET_OK;
 }
