@@ -111,6 +111,22 @@ typedef struct ln_window {
     size_t c, kh, kw, stride, dilation, pad, w_in, w_out, ldx, ldy;
 } ln_window;
 
+/*
+ * A row of tiles of Winograd's F(4, 3) and F(3, 3): a 3 x 3 convolution of stride and dilation 1 by
+ * 36 matrix products. All tiles are `tall` outputs high (4 or 3); the first `wide` are four outputs
+ * wide, those behind them three. Point (i, j) of a tile has the number f = 6 i + j; a direction of
+ * three outputs has no point 4. For each f:
+ *   V[f] (tiles that have f x c) from wino_input, U[f] (c x n, packed) from wino_weight,
+ *   M[f] = V[f] U[f] by gemm_f32 with k = c and taps = 1, then wino_output with c = n.
+ * V[f] lies at v + f * ld, tile after tile, c floats each. Tile t begins at output column
+ * 3 t + min(t, wide); its input begins `pad` columns before that.
+ * The error stays below 1e-5 of the largest output (3e-6 measured on uniform numbers).
+ */
+typedef struct ln_wino {
+    size_t c, tall, wide, ld;
+    size_t pad, width, ldx; /* columns of padding, and of the image; floats from pixel to pixel */
+} ln_wino;
+
 typedef struct ln_kernels {
     uint32_t isa;     /* the highest level in this table */
     uint32_t gemm_mr; /* most rows of a gemm call */
@@ -163,25 +179,16 @@ typedef struct ln_kernels {
     /* y[x][c] = scale[x] * sum of the window. */
     void (*pool_sum_f32)(const ln_window *d, const float *const *rows, const float *scale, float *y);
 
-    /*
-     * Winograd's F(4 x 4, 3 x 3): a 3 x 3 convolution of stride and dilation 1 by 36 matrix
-     * products. Tile t of a row of tiles is output columns [4t, 4t + 4); its input is the six
-     * columns from 4t - d->pad. For each f in [0, 36), T tiles at a time:
-     *   V[f] (T x c) from wino_input, U[f] (c x n, packed) from wino_weight,
-     *   M[f] = V[f] U[f] (T x n) by gemm_f32 with k = c and taps = 1, then wino_output.
-     * The error stays below 1e-5 of the largest output (3e-6 measured on uniform numbers).
-     */
-    /* A panel of U[f], or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr]. */
+    /* A panel of U[f] (see ln_wino), or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr]. */
     void (*wino_weight_f32)(size_t c, const float *w, float *u, size_t ldu);
-    /* Tiles [t0, t1) of six rows as in ln_window (d->c, pad, w_in, ldx): V[f] of tile t0 at
-       v + f * ldv, the next tile d->c floats behind it. */
-    void (*wino_input_f32)(const ln_window *d, const float *const *rows, size_t t0, size_t t1,
-                           float *v, size_t ldv);
-    /* Tiles [t0, t1) of four output rows (NULL: not wanted), as far as columns are below w_out:
-       act(bias + Y + add). M[f] of tile t0 at m + f * ldm, the next tile d->c floats behind it;
-       d->c output channels, pixels d->ldy apart. bias may be NULL; add: four rows like y, where
-       y[i] is not NULL, which may be those of y; or NULL. */
-    void (*wino_output_f32)(const ln_window *d, const float *m, size_t ldm, size_t t0, size_t t1,
+    /* V of tiles [t0, t1) from d->tall + 2 rows of pixels (NULL: padding). v: V[0] of tile t0; v4:
+       V[0] of the place of t0 among the tiles that have the points j = 4. */
+    void (*wino_input_f32)(const ln_wino *d, const float *const *rows, size_t t0, size_t t1,
+                           float *v, float *v4);
+    /* d->tall rows of output (NULL: not wanted) as far as columns are below d->width:
+       act(bias + Y + add). m, m4 as v, v4. bias may be NULL; add: rows like y, which may be
+       those of y; or NULL. */
+    void (*wino_output_f32)(const ln_wino *d, const float *m, const float *m4, size_t t0, size_t t1,
                             const float *bias, ln_act act, const float *const *add, float *const *y);
 
     /* y = sum over t of w[t] * x[t][0..n): blends of rows, for resize and grid sampling. taps >= 1. */

@@ -267,7 +267,7 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
         conv_read(r, c, r->task);
         break;
     case CONV_PAD:
-        c->way->pad(c, ln_last_floats(&c->x, r->in[0], work), work + c->pad_at, r->task);
+        c->way->pad(r, c, ln_last_floats(&c->x, r->in[0], work), work + c->pad_at, r->task);
         break;
     case CONV_WRITE:
         ln_last_write(&c->y, r->kernel, work, r->out[0], r->task);

@@ -32,7 +32,7 @@ typedef struct ln_conv {
     size_t packed;     /* floats of packed weights */
     size_t pack_tasks;
     uint64_t key;      /* what the packing depends on besides weights and level */
-    size_t pad_tasks;  /* tasks of the phase that copies the input with its padding; 0: none */
+    size_t pad_tasks;  /* tasks of the phase that copies the input (padded, or transformed); 0: none */
     size_t pad_floats;
 
     /* gemm */
@@ -46,6 +46,11 @@ typedef struct ln_conv {
     const size_t *offset;     /* of each tap from the first, inside the input */
     /* rows of output per task of a depthwise convolution */
     size_t rows;
+    /* winograd: see conv_winograd.c */
+    size_t down, across;  /* tiles of an image */
+    size_t tall, wide;    /* those of four outputs */
+    size_t pass_n;        /* columns of a product */
+    size_t spread;        /* tiles of a task of the phase before; 0: there is none */
     /* of a transposed convolution: see conv_transpose.c */
     const struct transposed_axis  *axis;
     const struct transposed_phase *phase;
@@ -66,8 +71,8 @@ typedef struct ln_conv_way {
     linnet_status (*prepare)(ln_prepare *q, ln_conv *c);
     /* Part `task` of the packed weights, from elements of type c->dtype. */
     void (*pack)(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task);
-    /* Part `task` of a padded copy of the input; may be NULL. */
-    void (*pad)(const ln_conv *c, const float *x, float *out, size_t task);
+    /* Part `task` of what the run sees instead of the input; may be NULL. */
+    void (*pad)(const ln_run *r, const ln_conv *c, const float *x, float *out, size_t task);
     void (*run)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task);
 } ln_conv_way;
 

@@ -209,13 +209,14 @@ static void gemm_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
 }
 
 /* Some rows of the input with its padding. */
-static void gemm_pad(const ln_conv *c, const float *x, float *out, size_t task)
+static void gemm_pad(const ln_run *r, const ln_conv *c, const float *x, float *out, size_t task)
 {
     const ln_win *w = &c->win;
     const size_t *dim = c->src.in;
     const size_t end = LN_MIN((task + 1) * c->rows, w->n * dim[0] * dim[1]), width = dim[2] * w->c;
     const size_t before = w->pad[2] * w->c, middle = w->in[2] * w->c;
 
+    LN_UNUSED(r);
     for (size_t i = task * c->rows; i < end; i++) {
         const size_t z = i / dim[1] % dim[0] - w->pad[0], y = i % dim[1] - w->pad[1];
         const size_t n = i / (dim[1] * dim[0]);

@@ -1,18 +1,23 @@
 /*
- * conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3).
+ * conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4, 3) and F(3, 3).
  *
- * A task is a block of 4x4 output tiles times a range of output channels: the tiles' inputs are
- * transformed into scratch, 36 small matrix products follow, and the results are transformed back and
- * stored. A block is as large as its 36 matrices fit in L2 beside the weights of one of them.
+ * The output is covered by tiles of four and, at the end of either direction, three. A task is a
+ * block of tiles times a range of output channels: the tiles' inputs are transformed, 36 small
+ * matrix products follow, and the results are transformed back and stored. Where there are too few
+ * blocks for the tasks to be many, a phase before transforms the input once for all of them.
+ *
+ * Tiles are numbered along the rows, the rows that are four high first, over all images.
  */
 #include "conv.h"
 
 enum {
     WINO_POINTS = 36,
-    WINO_L2_FLOATS = 160 << 10, /* transformed inputs and products of a block: 640 KiB */
-    WINO_WARM = 1 << 17,        /* direct weights of at most these floats stay in cache */
-    WINO_TASKS = 8,             /* fewer blocks than this are split along the channels too */
-    WINO_LEAST_N = 128          /* channels of such a part: the input is transformed for each */
+    WINO_BLOCK = 28,      /* tiles of a block: two register tiles that use what is read of U */
+    WINO_PASS_N = 256,    /* output channels of a block at a time */
+    WINO_TASKS = 8,       /* tasks of a layer, if there can be as many */
+    WINO_LEAST_N = 64,    /* channels of a part */
+    WINO_WARM = 1 << 17,  /* direct weights of at most these floats stay in cache */
+    WINO_LINE = 16        /* floats of a cache line */
 };
 
 /* Nanoseconds on the machine that this was measured on; only their proportion counts. */
@@ -21,57 +26,74 @@ enum {
 #define WINO_NS_TRANSFORM 0.35   /* per point of a channel, in or out */
 #define WINO_NS_WEIGHT    0.240  /* per float of weights that do not stay in a cache from run to run */
 
-static size_t wino_tiles(const ln_conv *c, int32_t axis) { return ln_ceil_div(c->win.out[axis], 4); }
-
-/* Columns [*n0, *n1) of part `i` of c->n_tasks. */
-static void wino_columns(const ln_conv *c, size_t i, size_t *n0, size_t *n1)
+/* Tiles along `length` outputs, and how many of them are four long. */
+static size_t wino_tiles(size_t length, size_t *four)
 {
-    *n0 = i * c->group_n;
-    *n1 = LN_MIN(*n0 + c->group_n, c->m);
+    const size_t tiles = ln_ceil_div(length, 4);
+
+    *four = tiles - LN_MIN(tiles, 4 * tiles - length);
+    return tiles;
 }
 
 static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
 {
     const ln_win *w = &c->win;
-    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino_input_f32 && c->cg >= 8 && c->m >= 8;
+    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino_input_f32 && c->cg >= 8 &&
+                c->m >= 8;
+    size_t tall, wide;
 
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
         fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == 1 && w->dilation[i] == 1 &&
                (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
     if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
         return false;
-    const double tiles = (double)w->n * (double)wino_tiles(c, 1) * (double)wino_tiles(c, 2);
+    const double down = (double)wino_tiles(w->out[1], &tall), across = (double)wino_tiles(w->out[2], &wide);
+    const double points = (double)w->n * (5 * down + (double)tall) * (5 * across + (double)wide);
     const double weights = (double)c->cg * (double)c->m;
     const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT : 0;
     const double direct = (double)c->pixels * weights * 9 * WINO_NS_DIRECT + cold * 9 * weights;
-    const double wino = tiles * WINO_POINTS * (weights * WINO_NS_PRODUCT + (double)(c->cg + c->m) * WINO_NS_TRANSFORM)
+    const double wino = points * (weights * WINO_NS_PRODUCT + (double)(c->cg + c->m) * WINO_NS_TRANSFORM)
                         + cold * WINO_POINTS * weights;
     return wino < direct;
 }
 
+/* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
+   of the 36 do not share one set of a cache. */
+static bool wino_stride(size_t rows, size_t columns, size_t *ld)
+{
+    if (!ln_mul(rows, columns, ld) || !ln_add(*ld, 2 * WINO_LINE, ld))
+        return false;
+    *ld = (ln_ceil_div(*ld - 2 * WINO_LINE, WINO_LINE) | 1) * WINO_LINE;
+    return true;
+}
+
 static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
 {
-    const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr;
-    const size_t tiles = c->win.n * wino_tiles(c, 1) * wino_tiles(c, 2), panels = ln_ceil_div(c->m, nr);
-    /* Where the weights come from far away, fewer and larger blocks fetch them less often. */
-    const size_t least = c->cg * c->m * 9 > WINO_WARM ? 2 * mr : mr;
-    size_t block = LN_MAX(WINO_L2_FLOATS / (WINO_POINTS * (c->cg + c->m)), least), floats;
+    const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
+    size_t v, m;
 
-    block = LN_MIN(LN_MIN(block / mr * mr, 4 * mr), tiles);
-    c->m_tasks = ln_ceil_div(tiles, block);
-    c->step_tiles = ln_ceil_div(tiles, c->m_tasks);
-    c->m_tasks = ln_ceil_div(tiles, c->step_tiles);
-    c->tiles = tiles;
-    const size_t parts = LN_MIN(ln_ceil_div((size_t)WINO_TASKS, c->m_tasks), LN_MAX(c->m / WINO_LEAST_N, (size_t)1));
-    c->group_n = ln_ceil_div(panels, parts) * nr;
+    c->down = wino_tiles(c->win.out[1], &c->tall);
+    c->across = wino_tiles(c->win.out[2], &c->wide);
+    c->tiles = c->win.n * c->down * c->across;
+    const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div((size_t)WINO_BLOCK, mr) * mr);
+    c->m_tasks = blocks * 2 > WINO_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
+    c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
+    c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
+    const size_t parts = LN_MIN(WINO_TASKS / LN_MIN(c->m_tasks, (size_t)WINO_TASKS), ln_ceil_div(c->m, WINO_LEAST_N));
+    c->group_n = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)) * nr;
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
     c->tasks = c->m_tasks * c->n_tasks;
+    c->pass_n = LN_MIN(ln_ceil_div((size_t)WINO_PASS_N, nr) * nr, c->group_n);
     c->pack_tasks = panels;
     c->key = 0;
+    c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO_TASKS) : 0;
+    c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
     if (!ln_mul(panels * nr, c->cg, &c->part_packed) || !ln_mul(c->part_packed, WINO_POINTS, &c->packed) ||
-        !ln_mul(WINO_POINTS * c->step_tiles, c->cg + c->group_n, &floats) ||
-        !ln_mul(floats, sizeof(float), &q->scratch) || !ln_add(q->scratch, mr * sizeof(float *), &q->scratch))
+        !wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) || !wino_stride(c->step_tiles, c->pass_n, &m) ||
+        !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
+        !ln_mul(m, sizeof(float), &q->scratch) || !ln_add(q->scratch, (mr + WINO_LINE) * sizeof(float *), &q->scratch))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
+    c->pad_floats = c->spread ? v : 0;
     return LINNET_OK;
 }
 
@@ -88,89 +110,141 @@ static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
     }
 }
 
-/* Tiles [*t0, *t1) of one row of tiles: those from flat index `at` up to `end`. Returns the first index behind. */
-static size_t wino_span(const ln_conv *c, size_t at, size_t end, size_t *row, size_t *t0, size_t *t1)
-{
-    const size_t across = wino_tiles(c, 2);
+/* ---- run ------------------------------------------------------------------------------------ */
 
-    *row = at / across;
-    *t0 = at % across;
-    *t1 = LN_MIN(across, *t0 + (end - at));
-    return at + (*t1 - *t0);
+/* Tiles that have the point (i, j), among the first `tile`. */
+static size_t wino_count(const ln_conv *c, size_t tile, size_t i, size_t j)
+{
+    const size_t end = i == 4 ? LN_MIN(tile, c->win.n * c->tall * c->across) : tile;
+
+    return j == 4 ? end / c->across * c->wide + LN_MIN(end % c->across, c->wide) : end;
 }
 
-static void wino_inputs(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t begin, size_t end, float *v,
-                        size_t ldv)
+/* Tiles [t0, t1) of one row of tiles, `height` outputs high from output row y of image n. */
+typedef struct wino_span {
+    size_t n, y, height, t0, t1;
+} wino_span;
+
+/* The span from tile `at` up to `end`. */
+static wino_span wino_next(const ln_conv *c, size_t at, size_t end)
+{
+    const size_t row = at / c->across, high = c->win.n * c->tall, low = c->down - c->tall;
+    wino_span s;
+
+    s.height = row < high ? 4 : 3;
+    s.n = row < high ? row / c->tall : (row - high) / low;
+    s.y = row < high ? row % c->tall * 4 : 4 * c->tall + (row - high) % low * 3;
+    s.t0 = at % c->across;
+    s.t1 = LN_MIN(c->across, s.t0 + (end - at));
+    return s;
+}
+
+/* V of tiles [begin, end): v is where `begin` goes, v4 where the next tile with j = 4. */
+static void wino_inputs(const ln_run *r, const ln_conv *c, const float *x, size_t begin, size_t end, float *v,
+                        float *v4, size_t ld)
 {
     const ln_win *w = &c->win;
-    const ln_window g = { .c = w->c, .kh = 3, .kw = 3, .stride = 1, .dilation = 1, .pad = w->pad[2], .w_in = w->in[2],
-                          .w_out = w->out[2], .ldx = w->c, .ldy = c->m };
-    const size_t down = wino_tiles(c, 1);
-    size_t row, t0, t1;
+    const size_t first = wino_count(c, begin, 0, 4);
 
     for (size_t at = begin; at < end;) {
-        const size_t first = at;
-        const float *rows[6];
-        at = wino_span(c, at, end, &row, &t0, &t1);
-        for (size_t i = 0; i < 6; i++) {
-            const size_t y = row % down * 4 + i - w->pad[1]; /* wraps above every height where it is padding */
-            rows[i] = y < w->in[1] ? d->x + ((row / down) * w->in[1] + y) * w->in[2] * w->c : NULL;
+        const wino_span s = wino_next(c, at, end);
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c };
+        const float *rows[6] = { NULL };
+
+        for (size_t i = 0; i < s.height + 2; i++) {
+            const size_t y = s.y + i - w->pad[1]; /* wraps above every height where it is padding */
+            rows[i] = y < w->in[1] ? x + (s.n * w->in[1] + y) * w->in[2] * w->c : NULL;
         }
-        r->kernel->wino_input_f32(&g, rows, t0, t1, v + (first - begin) * w->c, ldv);
+        r->kernel->wino_input_f32(&d, rows, s.t0, s.t1, v + (at - begin) * w->c,
+                                  v4 + (wino_count(c, at, 0, 4) - first) * w->c);
+        at += s.t1 - s.t0;
     }
 }
 
 static void wino_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t begin, size_t end, size_t n0,
-                         size_t n1, const float *m, size_t ldm)
+                         size_t n1, float *m, size_t ld)
 {
     const ln_win *w = &c->win;
-    const ln_window g = { .c = n1 - n0, .kh = 3, .kw = 3, .stride = 1, .dilation = 1, .pad = w->pad[2],
-                          .w_in = w->in[2], .w_out = w->out[2], .ldx = w->c, .ldy = c->m };
-    const size_t down = wino_tiles(c, 1);
-    size_t row, t0, t1;
+    const size_t n = n1 - n0, first = wino_count(c, begin, 0, 4);
 
     for (size_t at = begin; at < end;) {
-        const size_t first = at;
-        const float *add[4];
-        float *y[4];
-        at = wino_span(c, at, end, &row, &t0, &t1);
-        for (size_t i = 0; i < 4; i++) {
-            const size_t line = row % down * 4 + i;
-            const size_t to = ((row / down) * w->out[1] + line) * w->out[2] * c->m + n0;
-            y[i] = line < w->out[1] ? d->y + to : NULL;
-            add[i] = d->add && y[i] ? d->add + to : NULL;
+        const wino_span s = wino_next(c, at, end);
+        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->m };
+        const float *add[4] = { NULL };
+        float *y[4] = { NULL };
+
+        for (size_t i = 0; i < s.height && s.y + i < w->out[1]; i++) {
+            const size_t to = (s.n * w->out[1] + s.y + i) * w->out[2] * c->m + n0;
+            y[i] = d->y + to;
+            add[i] = d->add ? d->add + to : NULL;
         }
-        r->kernel->wino_output_f32(&g, m + (first - begin) * (n1 - n0), ldm, t0, t1, d->bias ? d->bias + n0 : NULL,
-                                   c->act, d->add ? add : NULL, y);
+        r->kernel->wino_output_f32(&g, m + (at - begin) * n, m + (wino_count(c, at, 0, 4) - first) * n, s.t0, s.t1,
+                                   d->bias ? d->bias + n0 : NULL, c->act, d->add ? add : NULL, y);
+        at += s.t1 - s.t0;
     }
+}
+
+/* M[f] = V[f] U[f] for tiles [begin, end) and columns [n0, n1). */
+static void wino_products(const ln_run *r, const ln_conv *c, const float *u, size_t begin, size_t end, size_t n0,
+                          size_t n1, const float *v, const float *v4, size_t ldv, float *m, size_t ldm)
+{
+    const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr;
+    const ln_act none = { LN_FN_NONE, 0, 0 };
+    const float **a = r->scratch;
+
+    for (size_t f = 0; f < WINO_POINTS; f++) {
+        const ln_gemm_f32 g = { n, k, 1, u + f * c->part_packed + n0 * k, NULL, none };
+        const size_t count = wino_count(c, end, f / 6, f % 6) - wino_count(c, begin, f / 6, f % 6);
+        const size_t steps = ln_ceil_div(count, mr);
+        const float *from = (f % 6 == 4 ? v4 : v) + f * ldv;
+        float *to = m + f * ldm;
+
+        for (size_t i = 0; i < steps; i++) {
+            const size_t at = count * i / steps, rows = count * (i + 1) / steps - at;
+            for (size_t j = 0; j < rows; j++)
+                a[j] = from + (at + j) * k;
+            r->kernel->gemm_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n);
+        }
+    }
+}
+
+/* The phase before: V of some tiles, into the workspace. */
+static void wino_spread(const ln_run *r, const ln_conv *c, const float *x, float *out, size_t task)
+{
+    const size_t begin = task * c->spread, end = LN_MIN(begin + c->spread, c->tiles);
+    size_t ld;
+
+    if (wino_stride(c->tiles, c->cg, &ld))
+        wino_inputs(r, c, x, begin, end, out + begin * c->cg, out + wino_count(c, begin, 0, 4) * c->cg, ld);
 }
 
 static void wino_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task)
 {
     const size_t begin = task / c->n_tasks * c->step_tiles, end = LN_MIN(begin + c->step_tiles, c->tiles);
-    const size_t count = end - begin, k = c->cg, mr = r->kernel->gemm_mr;
-    const ln_act none = { LN_FN_NONE, 0, 0 };
-    size_t n0, n1;
+    const size_t n0 = task % c->n_tasks * c->group_n, n1 = LN_MIN(n0 + c->group_n, c->m);
+    const size_t line = WINO_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
+    float *scratch = (float *)(void *)((char *)r->scratch + ln_ceil_div(pointers, line) * line);
+    const float *v = scratch, *v4 = v;
+    size_t ldv, ldm;
 
-    wino_columns(c, task % c->n_tasks, &n0, &n1);
-    const size_t n = n1 - n0, ldv = count * k, ldm = count * n, steps = ln_ceil_div(count, mr);
-    const float **a = r->scratch;
-    float *v = (float *)(void *)(a + mr), *m = v + WINO_POINTS * ldv;
-    wino_inputs(r, c, d, begin, end, v, ldv);
-    for (size_t f = 0; f < WINO_POINTS; f++) {
-        const ln_gemm_f32 g = { n, k, 1, d->weight + f * c->part_packed + n0 * k, NULL, none };
-        for (size_t i = 0; i < steps; i++) {
-            const size_t from = count * i / steps, rows = count * (i + 1) / steps - from;
-            for (size_t j = 0; j < rows; j++)
-                a[j] = v + f * ldv + (from + j) * k;
-            r->kernel->gemm_f32(&g, rows, a, m + f * ldm + from * n, n, NULL, 0, 0, n);
-        }
+    if (!wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) || !wino_stride(c->step_tiles, c->pass_n, &ldm))
+        return;
+    if (c->spread) {
+        v = d->x + begin * c->cg;
+        v4 = d->x + wino_count(c, begin, 0, 4) * c->cg;
+    } else {
+        wino_inputs(r, c, d->x, begin, end, scratch, scratch, ldv);
+        scratch += WINO_POINTS * ldv;
     }
-    wino_outputs(r, c, d, begin, end, n0, n1, m, ldm);
+    for (size_t from = n0; from < n1; from += c->pass_n) {
+        const size_t to = LN_MIN(from + c->pass_n, n1);
+        wino_products(r, c, d->weight, begin, end, from, to, v, v4, ldv, scratch, ldm);
+        wino_outputs(r, c, d, begin, end, from, to, scratch, ldm);
+    }
 }
 
 const ln_conv_way ln_conv_winograd = {
-    "winograd", false, wino_applicable, wino_prepare, wino_pack, NULL, wino_run,
+    "winograd", false, wino_applicable, wino_prepare, wino_pack, wino_spread, wino_run,
 };
 
 #undef WINO_NS_PRODUCT
