@@ -194,9 +194,19 @@ typedef struct linnet_options {
     uint32_t                profile;    /* of a session: 1 measures every step */
     const linnet_tie       *ties;       /* of a session: made with it; the way to tie in a placed one */
     size_t                  tie_count;
+    const struct linnet_custom_op *ops; /* of a model: operators of the caller's own; copied */
+    size_t                  op_count;
 } linnet_options;
 
-LINNET_API void linnet_options_init(linnet_options *opt); /* NULL does nothing */
+/*
+ * The defaults into the first `size` bytes of *opt, which is what the caller's header knew:
+ * a newer library writes no further. From C, linnet_options_init() passes the size along.
+ */
+LINNET_API void linnet_options_defaults(linnet_options *opt, size_t size); /* NULL does nothing */
+static inline void linnet_options_init(linnet_options *opt)
+{
+    linnet_options_defaults(opt, sizeof *opt);
+}
 
 /* ---- tensors ------------------------------------------------------------------ */
 
@@ -627,6 +637,72 @@ LINNET_API int32_t linnet_pool_threads(const linnet_pool *p); /* NULL: 1 */
 
 LINNET_API size_t      linnet_op_count(void);
 LINNET_API const char *linnet_op_name(size_t i); /* i outside: NULL */
+
+/* ---- operators of the caller's own ---------------------------------------------------------------------- */
+
+/*
+ * For models with layers that linnet lacks. Fill an array of these, give it in options.ops when
+ * a model is opened or created, and its layers of that name run through the callbacks. The
+ * descriptions are copied; the functions and `user` must outlive the model and its sessions.
+ */
+enum { LINNET_ATTR_INT = 1, LINNET_ATTR_FLOAT, LINNET_ATTR_STRING, LINNET_ATTR_INTS, LINNET_ATTR_FLOATS };
+typedef struct linnet_custom_attr {
+    const char *name;
+    int32_t     type;     /* LINNET_ATTR_* */
+    int32_t     required; /* 1: a layer without it is refused */
+    double      preset;   /* of an int or a float that is not given; strings and lists are empty then */
+} linnet_custom_attr;
+
+/* A call of an operator, valid until the callback returns. */
+typedef struct linnet_op_call linnet_op_call;
+
+/* To be returned by infer() alone: elements of an input are needed that are known only while running. */
+enum { LINNET_OP_WAIT = 1 };
+enum { LINNET_OP_IMPURE = 1 }; /* results depend on more than the inputs: never computed ahead */
+#define LINNET_OP_MOST_INPUTS  16
+#define LINNET_OP_MOST_OUTPUTS 8
+
+typedef struct linnet_custom_op {
+    uint32_t    struct_size;
+    uint32_t    flags;       /* LINNET_OP_* */
+    const char *name;        /* "com.example.Snake": the domain, a dot, the operator; none of linnet's names */
+    int32_t     input_min, input_max, output_min, output_max;
+    const linnet_custom_attr *attrs;
+    size_t      attr_count;
+    /*
+     * Types and shapes: gives every output one with linnet_op_set_output(), or fails. May ask for
+     * scratch memory and several tasks. Called while planning, with the elements of constant
+     * inputs (linnet_tensor_data() is NULL for others), from any thread.
+     */
+    linnet_status (*infer)(void *user, linnet_op_call *call);
+    /*
+     * Computes all elements of the outputs; once for each task, in any order, from any thread
+     * and from several at once. Must not allocate where the session has to run without.
+     */
+    linnet_status (*run)(void *user, linnet_op_call *call);
+    void       *user;
+} linnet_custom_op;
+
+LINNET_API size_t linnet_op_input_count(const linnet_op_call *c);  /* as the layer has them */
+LINNET_API size_t linnet_op_output_count(const linnet_op_call *c);
+LINNET_API const linnet_tensor *linnet_op_input(const linnet_op_call *c, size_t i); /* NULL: absent, or i outside */
+LINNET_API linnet_tensor *linnet_op_output(linnet_op_call *c, size_t i); /* in run(); NULL: nobody wants it */
+LINNET_API linnet_status  linnet_op_set_output(linnet_op_call *c, size_t i, int32_t dtype, int32_t rank,
+                                               const int64_t *dims); /* in infer() */
+/* Attributes by name, or their presets; a name that the description lacks is 0, "" or an empty list. */
+LINNET_API int64_t     linnet_op_int(const linnet_op_call *c, const char *name);
+LINNET_API float       linnet_op_float(const linnet_op_call *c, const char *name);
+LINNET_API const char *linnet_op_string(const linnet_op_call *c, const char *name);
+LINNET_API const int64_t *linnet_op_ints(const linnet_op_call *c, const char *name, size_t *count);
+LINNET_API const float   *linnet_op_floats(const linnet_op_call *c, const char *name, size_t *count);
+/* In infer(): bytes that every task finds at linnet_op_scratch(), 64-byte aligned, contents undefined. */
+LINNET_API void   linnet_op_set_scratch(linnet_op_call *c, size_t bytes);
+LINNET_API void  *linnet_op_scratch(const linnet_op_call *c);
+/* In infer(): split the work [1]. In run(): which of the tasks this is. */
+LINNET_API void   linnet_op_set_tasks(linnet_op_call *c, size_t tasks);
+LINNET_API size_t linnet_op_task(const linnet_op_call *c);
+/* A sentence for the caller's linnet_error; returns `status`, for the callback to return. */
+LINNET_API linnet_status linnet_op_fail(linnet_op_call *c, linnet_status status, const char *message);
 
 #ifdef __cplusplus
 }

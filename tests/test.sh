@@ -47,6 +47,8 @@ count "$build/oom" examples/mnist/mnist.lnt
 count "$build/extremes" --ops 200
 count "$build/damage" --step 97 --run examples/mnist/mnist.lnt
 
+count "$build/examples/custom_op"
+
 echo "== header, symbols, layers, one file"
 for header in linnet linnet_text; do
     expect "$header.h as C99" "$cc" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c include/$header.h

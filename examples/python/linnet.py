@@ -161,7 +161,7 @@ class Session:
 
     def __init__(self, model, threads=1, exact=False):
         options = _Options()
-        _lib.linnet_options_init(byref(options))
+        _lib.linnet_options_defaults(byref(options), c_size_t(ctypes.sizeof(options)))
         self._pool, self._handle, self._model, self._tied = c_void_p(), c_void_p(), model, set()
         if threads > 1:
             _call(_lib.linnet_pool_create, c_int32(threads), None, byref(self._pool))

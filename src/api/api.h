@@ -16,6 +16,9 @@ linnet_status ln_model_new(const linnet_options *opt, linnet_model **out, linnet
 /* The graph is finished: number the layers. The model can be run from here on. */
 linnet_status ln_model_finish(linnet_model *m, linnet_error *err);
 
+/* The operators of the options for a graph without nodes (custom.c). */
+linnet_status ln_custom_ops(const linnet_options *opt, ln_graph *g, linnet_error *err);
+
 /* True, or false with an error: p is NULL. */
 bool ln_given(const void *p, const char *what, linnet_error *err);
 

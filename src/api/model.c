@@ -102,6 +102,8 @@ linnet_status ln_model_new(const linnet_options *opt, linnet_model **out, linnet
         ln_fail(err, st, "out of memory for a model");
     else
         st = ln_graph_new(&m->arena, &m->limits, NULL, &m->graph, err);
+    if (!st)
+        st = ln_custom_ops(&o, m->graph, err);
     if (st) {
         model_destroy(m);
         return st;

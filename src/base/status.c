@@ -29,14 +29,14 @@ const char *linnet_status_string(linnet_status status)
     }
 }
 
-void linnet_options_init(linnet_options *opt)
+void linnet_options_defaults(linnet_options *opt, size_t size)
 {
-    if (!opt)
-        return;
-    memset(opt, 0, sizeof *opt);
-    opt->struct_size = (uint32_t)sizeof *opt;
-    opt->isa_mask = UINT32_MAX;
-    opt->passes = UINT32_MAX;
+    const linnet_options preset = {
+        .struct_size = (uint32_t)LN_MIN(size, sizeof preset), .isa_mask = UINT32_MAX, .passes = UINT32_MAX
+    };
+
+    if (opt)
+        memcpy(opt, &preset, preset.struct_size);
 }
 
 /* ---- printing ------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ linnet_status ln_graph_new(ln_arena *arena, const linnet_limits *limits, ln_grap
     g->name = "";
     g->names = ln_arena_alloc(arena, 1, sizeof *g->names);
     g->id = parent ? parent->id : ln_arena_alloc(arena, 1, sizeof *g->id);
+    g->custom = parent ? parent->custom : NULL;
+    g->custom_count = parent ? parent->custom_count : 0;
     if (!g->names || !g->id)
         return graph_full(err);
     *out = g;
@@ -248,6 +250,8 @@ void *ln_param_new(ln_arena *arena, const ln_op *op)
 {
     void *param = ln_arena_alloc(arena, 1, LN_MAX(op->param_size, 1u));
 
+    if (param && op->context)
+        memcpy(param, &op->context, sizeof op->context);
     for (const ln_attr *a = op->attr; param && a && a->name; a++) {
         char *field = (char *)param + a->offset;
         if (a->type == LN_ATTR_I64)
@@ -405,15 +409,23 @@ static linnet_status node_names(ln_graph *g, const char *const *name, size_t cou
     return LINNET_OK;
 }
 
+static const ln_op *node_op(const ln_graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->custom_count; i++)
+        if (strcmp(g->custom[i].name, name) == 0)
+            return &g->custom[i];
+    return strncmp(name, "ln.", 3) == 0 ? NULL : ln_op_find(name);
+}
+
 linnet_status ln_graph_node(ln_graph *g, const char *op_name, const char *layer,
                             const char *const *in, size_t in_count,
                             const char *const *out, size_t out_count,
                             const ln_attr_value *attr, size_t attr_count,
                             int32_t *index, linnet_error *err)
 {
-    const ln_op *op = ln_op_find(op_name);
+    const ln_op *op = node_op(g, op_name);
 
-    if (!op || strncmp(op_name, "ln.", 3) == 0)
+    if (!op)
         return ln_fail(err, LINNET_ERR_UNSUPPORTED, "operator %s (layer \"%s\") is not supported", op_name,
                        layer);
     if (g->node_count >= g->limits->nodes || g->node_count >= INT32_MAX - 1)

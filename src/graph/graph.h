@@ -73,6 +73,7 @@ struct ln_graph {
     int32_t        *output; size_t output_count, output_cap;
     ln_meta        *meta;   size_t meta_count, meta_cap;
     uint64_t       *id;     /* counter for value ids, shared by all graphs of a model */
+    const ln_op    *custom; size_t custom_count; /* operators of the caller's, beside those of the library */
     struct ln_name_map *names;
 };
 

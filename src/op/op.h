@@ -187,6 +187,7 @@ typedef struct ln_op {
     linnet_status (*run)(const ln_run *r);
     bool          (*permute)(ln_permute *q);   /* NULL: the layout pass goes around this operator */
     /* For elementwise functions that can be fused behind a matrix kernel: the kernel's name for it. */
+    const void    *context;                    /* of an operator of the caller's: begins its parameters */
     bool          (*act)(const void *param, int32_t in_count, const ln_desc *in, const void *const *value, ln_act *out);
 } ln_op;
 
