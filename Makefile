@@ -115,7 +115,7 @@ test: all examples $(BUILD)/tests $(BUILD)/check $(BUILD)/ulp $(BUILD)/damage $(
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 check-sanitize:
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" $(BUILD)/sanitize/tests $(BUILD)/sanitize/check \
-	    $(BUILD)/sanitize/damage $(BUILD)/sanitize/oom $(BUILD)/sanitize/extremes $(BUILD)/sanitize/linnet
+	    $(BUILD)/sanitize/damage $(BUILD)/sanitize/oom $(BUILD)/sanitize/extremes $(BUILD)/sanitize/linnet examples
 	@BUILD=$(BUILD)/sanitize sh tests/sanitize.sh
 check-clang:
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -g -Werror" all $(BUILD)/clang/tests $(BUILD)/clang/check amalgam

@@ -85,16 +85,15 @@ static const char *read_samples(const unsigned char *p, size_t size, const forma
 }
 
 /*
- * Each new sample is a sum over the 2 * REACH old ones around it, weighted by the ideal low pass at the lower
+ * Each new sample is a sum over the 2 * reach old ones around it, weighted by the ideal low pass for the lower
  * of both rates under a window of squared cosine.
  */
 static const char *resample(audio *a, int rate)
 {
-    enum { REACH = 24 };
-    const double step = (double)a->rate / rate, cut = step > 1 ? 0.95 / step : 0.95;
-
     if (rate == 0 || rate == a->rate)
         return NULL;
+    const double step = (double)a->rate / rate, cut = 0.95 / fmax(step, 1);
+    const int64_t reach = (int64_t)ceil(20 * fmax(step, 1));
     audio to = { .count = (size_t)((double)a->count / step), .rate = rate };
     to.sample = malloc((to.count + 1) * sizeof *to.sample);
     if (!to.sample)
@@ -102,8 +101,8 @@ static const char *resample(audio *a, int rate)
     for (size_t i = 0; i < to.count; i++) {
         const double at = (double)i * step;
         double sum = 0;
-        for (int64_t k = (int64_t)at - REACH + 1; k <= (int64_t)at + REACH; k++) {
-            const double d = at - (double)k, x = AUDIO_PI * cut * d, window = cos(AUDIO_PI / 2 * d / (REACH + 1));
+        for (int64_t k = (int64_t)at - reach + 1; k <= (int64_t)at + reach; k++) {
+            const double d = at - (double)k, x = AUDIO_PI * cut * d, window = cos(AUDIO_PI / 2 * d / (double)reach);
             if (k >= 0 && k < (int64_t)a->count)
                 sum += a->sample[k] * cut * (x == 0 ? 1 : sin(x) / x) * window * window;
         }

@@ -6,14 +6,12 @@
  * The model's metadata says how it wants its pixels: "input.scale" and "input.mean" (numbers, one or
  * one per channel: value = pixel * scale - mean), "labels" (one per line). Without them: pixel / 255.
  */
-#include <linnet.h>
-
+#include "example.h"
 #include "image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct classifier {
     linnet_model   *model;
@@ -23,14 +21,6 @@ typedef struct classifier {
     float           scale[4], mean[4];
     int             top, show;
 } classifier;
-
-static double now_ms(void)
-{
-    struct timespec t;
-
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 static void read_numbers(const char *text, float preset, float out[4])
 {
@@ -137,12 +127,12 @@ static int classify(classifier *c, const char *path)
         fprintf(stderr, "%s: %s\n", path, wrong ? wrong : "out of memory");
     } else {
         fill_input(c, &im, x);
-        const double start = now_ms();
+        const double start = seconds();
         if (linnet_session_set_input(c->session, 0, LINNET_F32, c->rank, c->shape, x, count * sizeof *x, &err) ||
             linnet_session_run(c->session, &err)) {
             fprintf(stderr, "%s: %s\n", path, err.message);
         } else {
-            const double took = now_ms() - start;
+            const double took = 1e3 * (seconds() - start);
             if (c->show)
                 show(&im);
             printf("%s:", path);
@@ -160,7 +150,6 @@ static int classify(classifier *c, const char *path)
 int main(int argc, char **argv)
 {
     classifier c = { .top = 5 };
-    linnet_error err;
     int i = 1, bad = 0;
 
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -171,10 +160,9 @@ int main(int argc, char **argv)
     }
     if (argc - i < 2)
         return fprintf(stderr, "usage: classify [--top K] [--show] MODEL PICTURE...\n"), 2;
-    if (linnet_model_open(argv[i], NULL, &c.model, &err) || linnet_session_create(c.model, NULL, &c.session, &err))
-        return fprintf(stderr, "%s: %s\n", argv[i], err.message), 1;
+    c.session = open_session(argv[i], &c.model);
     if (!read_input(&c))
-        return fprintf(stderr, "%s: not a model of one picture\n", argv[i]), 1;
+        fail("%s: not a model of one picture", argv[i]);
     while (++i < argc)
         bad |= classify(&c, argv[i]);
     linnet_session_free(c.session);

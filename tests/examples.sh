@@ -45,6 +45,9 @@ says '^negative' $feel "I loved the plot, but it was hardly a masterpiece."
 # Sound: 16-bit WAV files whole, cut short, and with damaged heads.
 "$build/examples/speech" --noise 5 --clean "$at/clean.wav" "$at/noisy.wav" > "$at/truth"
 says '^speech' "$build/examples/speech" --voice "$at/clean.wav" "$at/again.wav"
+cp "$at/clean.wav" "$at/fast.wav" # the same samples at 32 kHz: half as long
+printf '\000\175' | dd of="$at/fast.wav" bs=1 seek=24 conv=notrunc 2> /dev/null
+says '^speech +1\.50 s to +6\.85 s' "$build/examples/speech" --voice "$at/fast.wav" "$at/again.wav"
 for size in 0 11 12 20 35 43; do
     head -c $size "$at/clean.wav" > "$at/cut.wav"
     ends 1 "$build/examples/speech" --voice "$at/cut.wav" "$at/again.wav"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # sanitize.sh - runs the sanitized programs; the last line is `N passed, N failed`.
 build=${BUILD:-build/sanitize}
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1:exitcode=99
 passed=0 failed=0
 
 count() {
@@ -22,6 +22,7 @@ count "$build/check"
 count "$build/oom" examples/mnist/mnist.lnt
 count "$build/damage" --step ${DAMAGE_STEP:-61} --run examples/mnist/mnist.lnt
 count "$build/extremes" --ops ${EXTREMES_OPS:-400}
+count sh tests/examples.sh
 shared=${LINNET_SHARED:-../shared}
 if [ -d "$shared/conformance/onnx" ]; then
     count "$build/linnet" verify "$shared"/conformance/onnx/*/*

@@ -6,12 +6,11 @@
  * FOLDER holds t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, gzipped (zcat must be there) or not.
  * --classes writes the class found for each image, one per line.
  */
-#include <linnet.h>
+#include "../example.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE };
 
@@ -45,9 +44,6 @@ int main(int argc, char **argv)
     static float x[PIXELS];
     const int64_t shape[4] = { 1, SIDE, SIDE, 1 };
     linnet_model *model;
-    linnet_session *session;
-    linnet_error err;
-    struct timespec from, to;
     size_t right = 0;
 
     if (argc < 3)
@@ -57,16 +53,14 @@ int main(int argc, char **argv)
     if (!image || !label)
         return printf("evaluation skipped: the MNIST test images are not in %s\n", argv[2]), 0;
     FILE *classes = argc > 4 && strcmp(argv[3], "--classes") == 0 ? fopen(argv[4], "w") : NULL;
-    if (linnet_model_open(argv[1], NULL, &model, &err) || linnet_session_create(model, NULL, &session, &err))
-        return fprintf(stderr, "%s: %s\n", argv[1], err.message), 1;
+    linnet_session *session = open_session(argv[1], &model);
 
-    timespec_get(&from, TIME_UTC);
+    set_input(session, 0, LINNET_F32, 4, shape, x);
+    const double start = seconds();
     for (size_t i = 0; i < IMAGES; i++) {
         for (size_t k = 0; k < PIXELS; k++)
             x[k] = image[i * PIXELS + k] / 255.0f;
-        if (linnet_session_set_input(session, 0, LINNET_F32, 4, shape, x, sizeof x, &err) ||
-            linnet_session_run(session, &err))
-            return fprintf(stderr, "image %zu: %s\n", i, err.message), 1;
+        run(session);
         const float *y = linnet_tensor_data(linnet_session_output(session, 0));
         size_t best = 0;
         for (size_t k = 1; k < 10; k++)
@@ -75,10 +69,9 @@ int main(int argc, char **argv)
         if (classes)
             fprintf(classes, "%zu\n", best);
     }
-    timespec_get(&to, TIME_UTC);
-    const double seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+    const double took = seconds() - start;
     printf("%d test images: %.2f %% right, %.0f images per second on one thread\n", IMAGES,
-           100.0 * (double)right / IMAGES, IMAGES / seconds);
+           100.0 * (double)right / IMAGES, IMAGES / took);
     if (classes)
         fclose(classes);
     linnet_session_free(session);
