@@ -462,6 +462,14 @@ LINNET_API linnet_status linnet_model_write(const linnet_model *m, linnet_write_
 LINNET_API linnet_status linnet_model_save(const linnet_model *m, const char *path, linnet_error *err);
 
 /*
+ * Keep the weights that a session with these options wants packed, and write them with the model: for a
+ * model read from .lnt whose input shapes are declared (open dimensions count as 1). A session that wants the
+ * same (instruction-set level, options, version of the library) starts from that file without packing; any
+ * other packs as always. May be called for several levels. Not to be called while other threads use the model.
+ */
+LINNET_API linnet_status linnet_model_pack(linnet_model *m, const linnet_options *opt, linnet_error *err);
+
+/*
  * Test vectors: inputs and the outputs expected of them, in the model's order, with the
  * tolerance |y - want| <= atol + rtol * |want|. Copied; saved with the model. Not to be
  * called while other threads use the model.

@@ -280,7 +280,42 @@ linnet_status linnet_model_write(const linnet_model *m, linnet_write_fn write, v
         return LINNET_ERR_ARGUMENT;
     if (!write || !m->finished)
         return ln_fail(err, LINNET_ERR_ARGUMENT, write ? "the model is not finished" : "write is NULL");
-    return ln_lnt_write(m->graph, m->tests, write, user, &m->alloc, err);
+    return ln_lnt_write(m->graph, m->tests, &m->packs, write, user, &m->alloc, err);
+}
+
+/* Plan for the declared shapes, open dimensions as 1. */
+static linnet_status build_plan(linnet_session *s, linnet_error *err)
+{
+    for (size_t i = 0; i < s->graph->input_count && !s->plan; i++) {
+        const ln_value *v = &s->graph->value[s->graph->input[i]];
+        s->input[i] = v->desc;
+        for (int32_t k = 0; k < v->desc.rank; k++)
+            s->input[i].dim[k] = v->desc.dim[k] < 0 ? 1 : v->desc.dim[k];
+        if (v->desc.dtype == 0 || v->desc.rank < 0 || v->kind != LN_VALUE_TENSOR)
+            return ln_fail(err, LINNET_ERR_SHAPE, "input \"%s\" has no declared shape to plan for", v->name);
+    }
+    return ln_session_plan(s, err);
+}
+
+linnet_status linnet_model_pack(linnet_model *m, const linnet_options *opt, linnet_error *err)
+{
+    linnet_session *s;
+    ln_packs packs;
+
+    if (!ln_given(m, "model", err))
+        return LINNET_ERR_ARGUMENT;
+    if (strcmp(m->format, "lnt") != 0)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "packed weights belong to an .lnt file: save the model and open that");
+    linnet_status st = linnet_session_create(m, opt, &s, err);
+    if (st)
+        return st;
+    st = build_plan(s, err);
+    if (!st && (st = ln_cache_collect(m->cache, &m->packs, &m->arena, &packs)) != LINNET_OK)
+        ln_fail(err, st, "out of memory for a list of packed weights");
+    if (!st)
+        m->packs = packs;
+    linnet_session_free(s);
+    return st;
 }
 
 linnet_status linnet_model_save(const linnet_model *m, const char *path, linnet_error *err)

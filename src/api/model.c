@@ -130,6 +130,7 @@ linnet_status ln_model_finish(linnet_model *m, linnet_error *err)
     for (size_t i = 0; i < g->value_count; i++)
         m->weight_bytes += g->value[i].constant ? g->value[i].size : 0;
     ln_cache_expect(m->cache, m->weight_bytes);
+    ln_cache_use(m->cache, &m->packs);
     m->finished = true;
     return LINNET_OK;
 }
@@ -159,7 +160,7 @@ static linnet_status model_parse(const void *data, size_t size, const ln_file *o
                      (unsigned long long)size, (unsigned long long)limits.file_size);
     } else if (ln_lnt_is(data, size)) {
         m->format = "lnt";
-        st = ln_lnt_read(m->graph, data, size, m->file.mapped, &o, m->tests, err);
+        st = ln_lnt_read(m->graph, data, size, m->file.mapped, &o, m->tests, &m->packs, err);
     } else if (ln_onnx_is(data, size)) {
         m->format = "onnx";
         st = ln_onnx_read(m->graph, data, size, m->file.mapped, &o, err);

@@ -1,5 +1,6 @@
 /*
- * convert.c - any model that linnet reads, written as .lnt; with labels, preprocessing, tests.
+ * convert.c - any model that linnet reads, written as .lnt; with labels, preprocessing, tests, and weights
+ * packed for instruction-set levels.
  */
 #include "cli.h"
 
@@ -15,6 +16,7 @@ typedef struct convert {
     const char *tests[CONVERT_MOST]; /* folders with input_*.pb (.npy) and output_* */
     int         test_count;
     double      rtol, atol;
+    const char *levels; /* avx2,avx512: pack for these */
 } convert;
 
 static bool convert_meta(linnet_model *m, const char *text)
@@ -86,6 +88,40 @@ static bool convert_test(linnet_model *m, const convert *c, const char *dir)
     return good;
 }
 
+/* The file that was written, once more with its weights packed for each level. */
+static bool convert_pack(const convert *c)
+{
+    linnet_model *m;
+    linnet_error err;
+    bool good = true;
+
+    if (linnet_model_open(c->out, NULL, &m, &err)) {
+        cli_fail("%s: %s", c->out, err.message);
+        return false;
+    }
+    for (const char *at = c->levels; *at && good; at += strcspn(at, ","), at += *at == ',') {
+        cli_options o;
+        char name[32];
+        char *args[2] = { "--isa", name };
+        int i = 0;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
+        cli_options_init(&o);
+        good = cli_option(&o, 2, args, &i) > 0;
+        if (good && linnet_model_pack(m, &o.opt, &err)) {
+            cli_fail("--pack %s: %s", name, err.message);
+            good = false;
+        }
+    }
+    if (good && linnet_model_save(m, c->out, &err)) {
+        cli_fail("%s: %s", c->out, err.message);
+        good = false;
+    }
+    linnet_model_free(m);
+    if (!good)
+        remove(c->out);
+    return good;
+}
+
 static int convert_run(int argc, char **argv)
 {
     convert c = { .rtol = 1e-3, .atol = 1e-5 };
@@ -102,6 +138,8 @@ static int convert_run(int argc, char **argv)
             c.rtol = atof(argv[++i]);
         else if (strcmp(argv[i], "--atol") == 0 && more)
             c.atol = atof(argv[++i]);
+        else if (strcmp(argv[i], "--pack") == 0 && more)
+            c.levels = argv[++i];
         else if (argv[i][0] == '-' || c.out)
             return cli_usage(&cli_convert);
         else if (!c.in)
@@ -123,10 +161,12 @@ static int convert_run(int argc, char **argv)
         good = false;
     }
     linnet_model_free(m);
+    if (good && c.levels)
+        good = convert_pack(&c);
     return good ? CLI_OK : CLI_FAILED;
 }
 
 const cli_command cli_convert = {
-    "convert", "IN OUT.lnt [--meta KEY=VALUE|KEY=@FILE] [--test DIR] [--rtol R] [--atol A]",
+    "convert", "IN OUT.lnt [--meta KEY=VALUE|KEY=@FILE] [--test DIR] [--rtol R] [--atol A] [--pack LEVEL,...]",
     "write a model as .lnt, with metadata and test vectors", convert_run,
 };

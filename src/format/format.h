@@ -42,13 +42,13 @@ typedef struct ln_tests {
 
 bool ln_lnt_is(const void *data, size_t size);
 
-/* *tests is zeroed by the caller; the tests live in the graph's arena, their elements in `data`. */
+/* *tests and *packs are zeroed by the caller; they live in the graph's arena, their elements in `data`. */
 linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
-                          ln_tests *tests, linnet_error *err);
+                          ln_tests *tests, ln_packs *packs, linnet_error *err);
 
-/* tests may be NULL. The bytes depend on the model alone: reading and writing gives them again. */
-linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, linnet_write_fn write, void *user,
-                           const linnet_allocator *alloc, linnet_error *err);
+/* tests and packs may be NULL. The bytes depend on the model alone: reading and writing gives them again. */
+linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, const ln_packs *packs, linnet_write_fn write,
+                           void *user, const linnet_allocator *alloc, linnet_error *err);
 
 /* ---- safetensors ----------------------------------------------------------------------- */
 

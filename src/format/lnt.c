@@ -21,6 +21,8 @@ typedef struct lnt_graph {
     int32_t   depth;
 } lnt_graph;
 
+#define LNT_DROP ((size_t)4 << 20) /* bytes read at a time where their pages are given back */
+
 enum { LNT_TEXT = 1, LNT_NAME = 2, LNT_USED = 4 }; /* fit as text, fit as a name, somebody's */
 
 typedef struct lnt_file {
@@ -31,6 +33,7 @@ typedef struct lnt_file {
     lnt_graph     *graph;
     linnet_tensor *tensor;
     bool           shared; /* others may change the bytes */
+    bool           packed; /* the file has packed weights */
     uint8_t       *string; /* LNT_* per byte of STRINGS, of the string that begins there */
     linnet_error  *err;
 } lnt_file;
@@ -97,6 +100,21 @@ static linnet_status lnt_header(lnt_file *f, const uint8_t *data, size_t size, s
     return LINNET_OK;
 }
 
+/* drop: the bytes are not likely to be wanted soon. */
+static uint32_t lnt_checksum(const lnt_file *f, const uint8_t *p, size_t size, bool drop)
+{
+    const size_t most = drop && f->shared ? LNT_DROP : size;
+    uint32_t crc = 0;
+
+    for (size_t at = 0, n; at < size; at += n) {
+        n = LN_MIN(most, size - at);
+        crc = ln_crc32c(crc, p + at, n);
+        if (n < size)
+            ln_pages_drop(p + at, n);
+    }
+    return crc;
+}
+
 /* One line of the table; *end is the end of what came before, and moves on. */
 static linnet_status lnt_section(lnt_file *f, const uint8_t *data, size_t size, size_t line, size_t *end,
                                  uint32_t *last_kind)
@@ -114,10 +132,11 @@ static linnet_status lnt_section(lnt_file *f, const uint8_t *data, size_t size, 
         return lnt_bad(f, *end, "gap that is not zero");
     *last_kind = kind;
     *end = start + (size_t)bytes;
+    const bool records = kind != LN_LNT_DATA && kind != LN_LNT_PACKED;
     const uint8_t *content = data + start;
-    if (f->shared && kind < LN_LNT_DATA && !(content = ln_arena_copy(f->arena, content, (size_t)bytes)))
+    if (f->shared && records && kind < LN_LNT_END && !(content = ln_arena_copy(f->arena, content, (size_t)bytes)))
         return lnt_full(f);
-    if (ln_crc32c(0, content, (size_t)bytes) != ln_le32(p + 24))
+    if (lnt_checksum(f, content, (size_t)bytes, kind == LN_LNT_DATA && f->packed) != ln_le32(p + 24))
         return lnt_bad(f, start, "checksum differs for the section");
     if (kind >= LN_LNT_END)
         return flags & LN_LNT_MUST ? ln_fail(f->err, LINNET_ERR_UNSUPPORTED, ".lnt: section of unknown kind %u", kind)
@@ -139,6 +158,7 @@ static linnet_status lnt_frame(lnt_file *f, const uint8_t *data, size_t size)
     if (st)
         return st;
     size_t end = LN_LNT_HEADER + sections * LN_LNT_ENTRY;
+    f->packed = sections && ln_le32(data + end - LN_LNT_ENTRY) == LN_LNT_PACKED;
     for (size_t i = 0; i < sections; i++)
         if ((st = lnt_section(f, data, size, LN_LNT_HEADER + i * LN_LNT_ENTRY, &end, &kind)) != LINNET_OK)
             return st;
@@ -617,7 +637,37 @@ static linnet_status lnt_read_tests(lnt_file *f, const ln_graph *g, size_t tenso
                                               : lnt_bad(f, lnt_offset(f, LN_LNT_TENSORS, tensor), "tensor that nobody has");
 }
 
-static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, size_t size, ln_tests *tests)
+/* Packed weights of this library's version; they are numbers, whatever they are. */
+static linnet_status lnt_read_packs(lnt_file *f, ln_packs *packs)
+{
+    const size_t n = f->count[LN_LNT_PACKS], all = f->section[LN_LNT_PACKED].size;
+    const uint8_t *data = f->section[LN_LNT_PACKED].data;
+    ln_pack before = { 0 };
+    size_t end = 0;
+
+    packs->pack = ln_arena_alloc(f->arena, n, sizeof *packs->pack);
+    if (!packs->pack)
+        return lnt_full(f);
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *p = lnt_at(f, LN_LNT_PACKS, i);
+        const uint64_t size = ln_le64(p + 16);
+        ln_pack k = { .source = ln_le64(p), .key = ln_le64(p + 8), .size = (size_t)size };
+        size_t start;
+        if (size == 0 || size % sizeof(float) || size > all || !ln_align_up(end, LN_ALIGN, &start) || start > all ||
+            size > all - start || ln_le32(p + 28) != 0 || ln_pack_order(&before, &k) >= 0)
+            return lnt_bad(f, lnt_offset(f, LN_LNT_PACKS, i), "bad packed weights");
+        if (!lnt_zeros(data + end, start - end))
+            return lnt_bad(f, f->section[LN_LNT_PACKED].base + end, "gap that is not zero");
+        before = k;
+        k.data = data + start;
+        end = start + k.size;
+        if (ln_le32(p + 24) == LN_PACK_VERSION && ln_aligned(k.data, LINNET_F32))
+            packs->pack[packs->count++] = k;
+    }
+    return end == all ? LINNET_OK : lnt_bad(f, f->section[LN_LNT_PACKED].base + end, "packed weights that nobody has");
+}
+
+static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, size_t size, ln_tests *tests, ln_packs *packs)
 {
     size_t test_tensor = 0;
     linnet_status st;
@@ -633,8 +683,9 @@ static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, siz
     for (size_t k = f->count[LN_LNT_GRAPHS]; k-- > 0;)
         if ((st = lnt_build_graph(f, &f->graph[k])) != LINNET_OK)
             return st;
-    st = lnt_read_tests(f, g, test_tensor, tests);
-    return st ? st : lnt_check_used(f);
+    if ((st = lnt_read_tests(f, g, test_tensor, tests)) != LINNET_OK || (st = lnt_read_packs(f, packs)) != LINNET_OK)
+        return st;
+    return lnt_check_used(f);
 }
 
 bool ln_lnt_is(const void *data, size_t size)
@@ -643,13 +694,15 @@ bool ln_lnt_is(const void *data, size_t size)
 }
 
 linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, bool shared, const linnet_options *opt,
-                          ln_tests *tests, linnet_error *err)
+                          ln_tests *tests, ln_packs *packs, linnet_error *err)
 {
     const linnet_allocator alloc = ln_allocator(opt);
     lnt_file f = { .arena = g->arena, .shared = shared, .err = err };
 
     ln_arena_init(&f.temp, &alloc, SIZE_MAX);
-    const linnet_status st = lnt_read(&f, g, data, size, tests);
+    const linnet_status st = lnt_read(&f, g, data, size, tests, packs);
     ln_arena_free(&f.temp);
     return st;
 }
+
+#undef LNT_DROP

@@ -24,7 +24,9 @@
     X(NUMBERS,  8, 1)    \
     X(TENSORS, 72, 1)    \
     X(TESTS,   24, 0)    \
-    X(DATA,     1, 1)
+    X(DATA,     1, 1)    \
+    X(PACKS,   32, 0)    \
+    X(PACKED,   1, 0)
 
 #define LN_LNT_ENUM(name, record, must) LN_LNT_##name,
 enum { LN_LNT_NONE, LN_LNT_LIST(LN_LNT_ENUM) LN_LNT_END };

@@ -2,8 +2,8 @@
  * lnt_write.c - the writer of .lnt files (FORMAT.md).
  *
  * Graphs are put in a row first, then all strings are collected and sorted, then every section
- * but the last is made in memory. The elements of tensors are not copied: one pass computes
- * their checksum, a second hands them to the caller's callback.
+ * of records is made in memory. Elements and packed weights are not copied: one pass computes
+ * their checksums, a second hands them to the caller's callback.
  */
 #include "lnt.h"
 
@@ -20,6 +20,7 @@ typedef struct lnt_out {
     const char         **string; size_t string_count, string_cap;
     uint32_t            *place; /* of each string */
     const linnet_tensor **tensor; size_t tensor_count, tensor_cap;
+    const ln_packs      *packs;
     lnt_buffer           section[LN_LNT_END];
     bool                 full; /* memory ran out */
     bool                 unfit; /* a name or text that no reader would take */
@@ -387,6 +388,18 @@ static void lnt_put_meta(lnt_out *o, const ln_graph *g)
     }
 }
 
+static void lnt_put_packs(lnt_out *o)
+{
+    for (size_t i = 0; i < o->packs->count; i++) {
+        const ln_pack *k = &o->packs->pack[i];
+        lnt_u64(o, LN_LNT_PACKS, k->source);
+        lnt_u64(o, LN_LNT_PACKS, k->key);
+        lnt_u64(o, LN_LNT_PACKS, k->size);
+        lnt_u32(o, LN_LNT_PACKS, LN_PACK_VERSION);
+        lnt_u32(o, LN_LNT_PACKS, 0);
+    }
+}
+
 static void lnt_put_all(lnt_out *o, const ln_graph *root, const ln_tests *tests)
 {
     lnt_put_meta(o, root);
@@ -451,28 +464,38 @@ static void lnt_send_elements(lnt_out *o, lnt_sink *s)
     }
 }
 
+static void lnt_send_section(lnt_out *o, lnt_sink *s, int kind)
+{
+    if (kind == LN_LNT_DATA)
+        lnt_send_elements(o, s);
+    else if (kind != LN_LNT_PACKED)
+        lnt_send(s, o->section[kind].data, o->section[kind].size);
+    for (size_t i = 0; kind == LN_LNT_PACKED && i < o->packs->count; i++) {
+        lnt_send_gap(s);
+        lnt_send(s, o->packs->pack[i].data, o->packs->pack[i].size);
+    }
+}
+
 /* The header and the table; returns its size. */
-static size_t lnt_frame_bytes(lnt_out *o, const lnt_sink *data, uint8_t head[LN_LNT_HEADER + LN_LNT_END * LN_LNT_ENTRY])
+static size_t lnt_frame_bytes(const lnt_sink sum[LN_LNT_END], uint8_t head[LN_LNT_HEADER + LN_LNT_END * LN_LNT_ENTRY])
 {
     size_t n = 0, line = LN_LNT_HEADER;
     uint64_t end;
 
     for (int kind = 1; kind < LN_LNT_END; kind++)
-        n += kind == LN_LNT_DATA ? data->size > 0 : o->section[kind].size > 0;
+        n += sum[kind].size > 0;
     end = LN_LNT_HEADER + n * LN_LNT_ENTRY;
     for (int kind = 1; kind < LN_LNT_END; kind++) {
-        const lnt_buffer *b = &o->section[kind];
-        const uint64_t size = kind == LN_LNT_DATA ? data->size : b->size;
-        if (size == 0)
+        if (sum[kind].size == 0)
             continue;
         end = (end + LN_ALIGN - 1) / LN_ALIGN * LN_ALIGN;
         lnt_le32(head + line, (uint32_t)kind);
         lnt_le32(head + line + 4, lnt_flag[kind] ? LN_LNT_MUST : 0);
         lnt_le64(head + line + 8, end);
-        lnt_le64(head + line + 16, size);
-        lnt_le32(head + line + 24, kind == LN_LNT_DATA ? data->crc : ln_crc32c(0, b->data, b->size));
+        lnt_le64(head + line + 16, sum[kind].size);
+        lnt_le32(head + line + 24, sum[kind].crc);
         line += LN_LNT_ENTRY;
-        end += size;
+        end += sum[kind].size;
     }
     memcpy(head, LN_LNT_MAGIC, 8);
     lnt_le32(head + 8, LN_LNT_VERSION);
@@ -485,29 +508,27 @@ static size_t lnt_frame_bytes(lnt_out *o, const lnt_sink *data, uint8_t head[LN_
 static linnet_status lnt_write_file(lnt_out *o, linnet_write_fn write, void *user, linnet_error *err)
 {
     uint8_t head[LN_LNT_HEADER + LN_LNT_END * LN_LNT_ENTRY] = { 0 };
-    lnt_sink data = { .write = NULL }, out = { write, user, 0, 0, LINNET_OK };
+    lnt_sink sum[LN_LNT_END] = { { .write = NULL } }, out = { write, user, 0, 0, LINNET_OK };
 
-    lnt_send_elements(o, &data);
-    lnt_send(&out, head, lnt_frame_bytes(o, &data, head));
-    for (int kind = 1; kind < LN_LNT_DATA; kind++) {
-        if (o->section[kind].size)
+    for (int kind = 1; kind < LN_LNT_END; kind++)
+        lnt_send_section(o, &sum[kind], kind);
+    lnt_send(&out, head, lnt_frame_bytes(sum, head));
+    for (int kind = 1; kind < LN_LNT_END; kind++)
+        if (sum[kind].size) {
             lnt_send_gap(&out);
-        lnt_send(&out, o->section[kind].data, o->section[kind].size);
-    }
-    if (data.size) {
-        lnt_send_gap(&out);
-        lnt_send_elements(o, &out);
-    }
+            lnt_send_section(o, &out, kind);
+        }
     if (out.st)
         return ln_fail(err, out.st < 0 ? out.st : LINNET_ERR_IO, ".lnt: writing failed after %llu bytes",
                        (unsigned long long)out.size);
     return LINNET_OK;
 }
 
-linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, linnet_write_fn write, void *user,
-                           const linnet_allocator *alloc, linnet_error *err)
+linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, const ln_packs *packs, linnet_write_fn write,
+                           void *user, const linnet_allocator *alloc, linnet_error *err)
 {
-    lnt_out o = { .alloc = alloc };
+    const ln_packs none = { NULL, 0 };
+    lnt_out o = { .alloc = alloc, .packs = packs ? packs : &none };
     linnet_status st = LINNET_OK;
 
     ln_arena_init(&o.temp, alloc, SIZE_MAX);
@@ -516,6 +537,7 @@ linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, linnet_writ
         lnt_sort_strings(&o);
     if (!o.full)
         lnt_put_all(&o, g, tests);
+    lnt_put_packs(&o);
     if (o.unfit)
         st = ln_fail(err, LINNET_ERR_ARGUMENT,
                      ".lnt: a text that is not UTF-8, or a name that is too long or has control characters");

@@ -680,3 +680,14 @@ void *ln_node_field(const ln_node *n, const char *name)
             return (char *)n->param + a->offset;
     return NULL;
 }
+
+/* ---- packed constants ----------------------------------------------------------- */
+
+int ln_pack_order(const ln_pack *a, const ln_pack *b)
+{
+    if (a->source != b->source)
+        return a->source < b->source ? -1 : 1;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return a->size != b->size ? a->size < b->size ? -1 : 1 : 0;
+}

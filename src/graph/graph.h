@@ -30,6 +30,25 @@ typedef struct ln_value {
 } ln_value;
 enum { LN_VALUE_TENSOR, LN_VALUE_SEQUENCE, LN_VALUE_OPTIONAL };
 
+/*
+ * Weights in the form that kernels take, as a file keeps them: `size` bytes of floats made from constant
+ * `source` (its id), by what `key` says. Lists are in ascending order of (source, key, size). Whoever
+ * changes what a packing function makes of its input changes the version.
+ */
+#define LN_PACK_VERSION 1u
+typedef struct ln_pack {
+    uint64_t    source, key;
+    const void *data;
+    size_t      size;
+} ln_pack;
+typedef struct ln_packs {
+    ln_pack *pack;
+    size_t   count;
+} ln_packs;
+
+/* -1, 0, 1 as a comes before b, is the same, or comes behind it. */
+int ln_pack_order(const ln_pack *a, const ln_pack *b);
+
 /* An attribute as a reader found it, before an operator's table gives it a place. */
 typedef struct ln_attr_value {
     const char *name;

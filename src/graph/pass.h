@@ -28,7 +28,8 @@ typedef struct ln_pass {
 } ln_pass;
 
 /* First words of keys. */
-enum { LN_KEY_PACK = 1, LN_KEY_FOLD, LN_KEY_PERMUTE, LN_KEY_NORM_SCALE, LN_KEY_NORM_SHIFT, LN_KEY_ALIGN };
+enum { LN_KEY_PACK = 1, LN_KEY_FOLD, LN_KEY_PERMUTE, LN_KEY_NORM_SCALE, LN_KEY_NORM_SHIFT, LN_KEY_ALIGN,
+       LN_KEY_PART /* floats for kernels, as a file may keep them: key[1] source, key[2] key, key[3] bytes */ };
 
 /* Take out nodes whose outputs nobody uses, and Identity-like nodes. */
 linnet_status ln_pass_clean(const ln_pass *p);

@@ -44,7 +44,8 @@ typedef struct cache_block {
 struct ln_cache {
     linnet_allocator alloc;
     cache_lock       lock;
-    uint64_t         next_id, bytes;
+    uint64_t         bytes;
+    const ln_packs  *packs;
     size_t           block_size; /* of shared blocks; 0: none */
     cache_block     *block;      /* newest first */
     cache_entry     *bucket[CACHE_BUCKETS];
@@ -57,7 +58,6 @@ linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out)
     if (!c)
         return LINNET_ERR_MEMORY;
     c->alloc = *alloc;
-    c->next_id = (uint64_t)1 << 32; /* above every id of a graph */
     if (!cache_lock_init(&c->lock)) {
         ln_free(alloc, c, sizeof *c);
         return LINNET_ERR_MEMORY;
@@ -92,13 +92,48 @@ void ln_cache_free(ln_cache *c)
     ln_free(&alloc, c, sizeof *c);
 }
 
+/*
+ * What names a constant as the source of others: a number made of its key, so that a model has the same names
+ * whenever it is read and planned in the same way; above every id of a graph.
+ */
+static uint64_t cache_name(const uint64_t key[4])
+{
+    uint64_t h = 0x9e3779b97f4a7c15u;
+
+    for (int i = 0; i < 4; i++) { /* splitmix64 of each word */
+        h ^= key[i] + 0x9e3779b97f4a7c15u + (h << 6) + (h >> 2);
+        h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
+        h = (h ^ h >> 27) * 0x94d049bb133111ebu;
+        h ^= h >> 31;
+    }
+    return h | (uint64_t)1 << 63;
+}
+
 static cache_entry **cache_bucket(ln_cache *c, const uint64_t key[4])
 {
-    uint64_t h = 0;
+    return &c->bucket[cache_name(key) % CACHE_BUCKETS];
+}
 
-    for (int i = 0; i < 4; i++)
-        h = (h ^ key[i]) * 0x9E3779B97F4A7C15u;
-    return &c->bucket[(h >> 32) % CACHE_BUCKETS];
+void ln_cache_use(ln_cache *c, const ln_packs *packs) { c->packs = packs; }
+
+/* The floats that the file has for this key, or NULL. */
+static void *cache_from_file(const ln_cache *c, const uint64_t key[4])
+{
+    const ln_pack want = { key[1], key[2], NULL, (size_t)key[3] };
+    size_t from = 0, to = c->packs ? c->packs->count : 0;
+    void *data = NULL;
+
+    while (from < to && key[0] == LN_KEY_PART) {
+        const size_t middle = from + (to - from) / 2;
+        const int order = ln_pack_order(&c->packs->pack[middle], &want);
+        if (order == 0) {
+            memcpy(&data, &c->packs->pack[middle].data, sizeof data); /* nobody writes to it */
+            return data;
+        }
+        from = order < 0 ? middle + 1 : from;
+        to = order < 0 ? to : middle;
+    }
+    return NULL;
 }
 
 /* Zeroed memory of e->size bytes into e->data. */
@@ -133,14 +168,16 @@ static cache_entry *cache_make(ln_cache *c, const uint64_t key[4], size_t bytes,
     if (!e)
         return NULL;
     e->size = bytes;
-    if (bytes && !cache_memory(c, e)) {
-        ln_free(&c->alloc, e, sizeof *e);
-        return NULL;
-    }
-    if (bytes)
+    e->data = bytes ? cache_from_file(c, key) : NULL;
+    if (bytes && !e->data) {
+        if (!cache_memory(c, e)) {
+            ln_free(&c->alloc, e, sizeof *e);
+            return NULL;
+        }
         make(ctx, e->data);
+    }
     memcpy(e->key, key, sizeof e->key);
-    e->id = c->next_id++;
+    e->id = cache_name(key);
     e->next = *at;
     *at = e;
     c->bytes += bytes;
@@ -161,6 +198,51 @@ const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint6
         return NULL;
     *id = e->id;
     return e->size ? e->data : (const void *)e;
+}
+
+/* ---- for files --------------------------------------------------------------------- */
+
+/* Sort by merging ever longer runs; `room` is as long as `v`. */
+static void packs_sort(ln_pack *v, ln_pack *room, size_t n)
+{
+    for (size_t run = 1; run < n; run *= 2) {
+        for (size_t from = 0; from < n; from += 2 * run) {
+            const size_t middle = LN_MIN(from + run, n), end = LN_MIN(middle + run, n);
+            size_t a = from, b = middle;
+            for (size_t i = from; i < end; i++)
+                room[i] = a < middle && (b == end || ln_pack_order(&v[a], &v[b]) <= 0) ? v[a++] : v[b++];
+        }
+        memcpy(v, room, n * sizeof *v);
+    }
+}
+
+linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *arena, ln_packs *out)
+{
+    size_t n = packs->count, kept = 0;
+    linnet_status st = LINNET_ERR_MEMORY;
+
+    cache_enter(&c->lock);
+    for (size_t b = 0; b < CACHE_BUCKETS; b++)
+        for (const cache_entry *e = c->bucket[b]; e; e = e->next)
+            n += e->key[0] == LN_KEY_PART && e->size > 0;
+    ln_pack *v = ln_arena_alloc(arena, 2 * n + 1, sizeof *v);
+    if (v) {
+        if (packs->count)
+            memcpy(v, packs->pack, packs->count * sizeof *v);
+        n = packs->count;
+        for (size_t b = 0; b < CACHE_BUCKETS; b++)
+            for (const cache_entry *e = c->bucket[b]; e; e = e->next)
+                if (e->key[0] == LN_KEY_PART && e->size > 0)
+                    v[n++] = (ln_pack){ e->key[1], e->key[2], e->data, e->size };
+        packs_sort(v, v + n, n);
+        for (size_t i = 0; i < n; i++) /* those of the file were found twice */
+            if (kept == 0 || ln_pack_order(&v[kept - 1], &v[i]) != 0)
+                v[kept++] = v[i];
+        *out = (ln_packs){ v, kept };
+        st = LINNET_OK;
+    }
+    cache_leave(&c->lock);
+    return st;
 }
 
 #undef CACHE_BUCKETS

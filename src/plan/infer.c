@@ -146,8 +146,6 @@ static void derive_run(const void *ctx, void *out)
         if (d.from_file)
             ln_pages_drop(d.src, d.src_size);
     }
-    if (d.from_file)
-        ln_pages_drop(d.src, d.src_size);
 }
 
 static linnet_status derive(ln_prepare *q, int32_t input, uint64_t key, const derive_work *d, const void **out)
@@ -164,7 +162,7 @@ static linnet_status derive(ln_prepare *q, int32_t input, uint64_t key, const de
         return infer_full(q->err);
     work.from_file = file->mapped && (uintptr_t)work.src - (uintptr_t)file->data < file->size;
     if (id) {
-        const uint64_t full[4] = { LN_KEY_PACK, id, key, d->bytes };
+        const uint64_t full[4] = { d->part ? LN_KEY_PART : LN_KEY_PACK, id, key, d->bytes };
         uint64_t ignored;
         *out = ln_cache_get(pl->model->cache, full, d->bytes, pl->model->limits.memory, derive_run, &work, &ignored);
     } else {
@@ -175,6 +173,8 @@ static linnet_status derive(ln_prepare *q, int32_t input, uint64_t key, const de
     }
     if (!*out)
         return infer_full(q->err);
+    if (work.from_file) /* also where nothing had to be made */
+        ln_pages_drop(work.src, work.src_size);
     pl->plan->weight_bytes += d->bytes;
     return LINNET_OK;
 }

@@ -42,6 +42,7 @@ struct linnet_model {
     const char      *format;
     ln_file          file;   /* the bytes that it was read from, where it owns them */
     struct ln_tests *tests;    /* of format.h */
+    ln_packs         packs;    /* that its file has, or will have */
     ln_cache        *cache;
     uint64_t         weight_bytes;
     bool             finished;
@@ -55,6 +56,9 @@ void ln_model_release(linnet_model *m);
 
 linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out);
 void          ln_cache_free(ln_cache *c);
+void          ln_cache_use(ln_cache *c, const ln_packs *packs); /* take these where they fit instead of making them */
+/* *out: `packs`, and what was made of the same kind; in memory of `arena`. */
+linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *arena, ln_packs *out);
 void          ln_cache_expect(ln_cache *c, uint64_t bytes); /* about so many will be asked for */
 
 /*
