@@ -76,6 +76,9 @@ static bool part_scaled(const attention_work *w, int32_t v, int32_t *x, float *s
 
 /* ---- masks ---------------------------------------------------------------------- */
 
+/* So far below any score that its exponential is 0 beside that of another. */
+#define MASK_OUT (-1e9f)
+
 /* A constant that hides the keys behind each query, and no others: [queries, keys] alike. */
 static bool mask_causal(const attention_work *w, int32_t v)
 {
@@ -90,7 +93,7 @@ static bool mask_causal(const attention_work *w, int32_t v)
         return false;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            if (j <= i ? m[i * n + j] != 0.0f : m[i * n + j] != -INFINITY)
+            if (j <= i ? m[i * n + j] != 0.0f : !(m[i * n + j] <= MASK_OUT))
                 return false;
     return true;
 }
@@ -317,3 +320,5 @@ linnet_status ln_pass_attention(const ln_pass *p)
     }
     return ln_pass_clean(p);
 }
+
+#undef MASK_OUT

@@ -205,6 +205,12 @@ typedef struct ln_kernels {
                            float eps, float *y, float *mean, float *inv_std);
     /* y = x / sqrt(mean(x^2) + eps) * scale; scale: n floats or NULL. n >= 1 */
     void (*rms_norm_f32)(size_t n, const float *x, const float *scale, float eps, float *y);
+    /* One query and keys of n floats, `ldk` apart: x[j] = scale * (q . k_j). */
+    void (*attend_scores_f32)(size_t n, size_t keys, const float *q, const float *k, size_t ldk, float scale,
+                              float *x);
+    /* y = sum of w[j] v_j (+ add) over values of n floats, `ldv` apart; add may be NULL or y. */
+    void (*attend_values_f32)(size_t n, size_t keys, const float *w, const float *v, size_t ldv, const float *add,
+                              float *y);
     /* y[i][j] = x[i][j] * scale[j] + shift[j] for `rows` rows of c; then act. */
     void (*scale_shift_f32)(size_t rows, size_t c, const float *x, const float *scale,
                             const float *shift, ln_act act, float *y);

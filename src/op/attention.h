@@ -34,6 +34,7 @@ typedef struct ln_attention {
     /* What ln_attention_prepare() decides. */
     int32_t way, phase;                 /* how; index of the first of its two phases */
     size_t  key_block, key_blocks, q_block, q_blocks;
+    size_t  tile;                       /* query rows that go through together */
     size_t  k_packed, v_packed;         /* floats of one packed block of keys, of values */
     size_t  k_at, v_at;                 /* packed keys and values in the workspace, in floats */
 } ln_attention;
@@ -50,5 +51,20 @@ typedef struct ln_attention_data {
  */
 linnet_status ln_attention_prepare(ln_prepare *q, ln_attention *s);
 linnet_status ln_attention_run(const ln_run *r, const ln_attention *s, const ln_attention_data *d);
+
+/* ---- shared by the ways to compute it -------------------------------------------------- */
+
+/* Bytes of token j of a cache of which `past` tokens are in old and the rest in fresh. */
+const char *ln_attention_token(const ln_attention *s, const void *old, const void *fresh,
+                               const ln_attention_strides *at, size_t width, size_t b, size_t h, size_t j);
+/* Keys [*from, *to) are open to query i of batch entry b, before the mask. */
+void ln_attention_window(const ln_attention *s, const ln_attention_data *d, size_t b, size_t i, size_t *from,
+                         size_t *to);
+/* The first element of the mask's row for query i. */
+size_t ln_attention_mask_at(const ln_attention *s, size_t b, size_t h, size_t i);
+
+/* Query i of any element type. Scratch: total + v_head doubles. */
+void ln_attention_wide(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b, size_t h,
+                       size_t i);
 
 #endif

@@ -2,10 +2,10 @@
  * attention_core.c - scaled dot-product attention.
  *
  * f32: keys and values are packed for the matrix kernels in blocks of keys, once for all query
- * heads that share them; a task takes a block of query rows of one head, makes their whole rows
- * of scores, and multiplies by V. Blocks of keys that no row of the task may see are skipped.
- * A few query rows (decoding) use dot products with the keys where they lie. Other types go
- * through doubles.
+ * heads that share them; a tile of query rows of one head makes whole rows of scores, which
+ * stay in the cache, and multiplies by V. Keys that no row of the tile may see are skipped.
+ * A few query rows (decoding) use the keys and values where they lie. Other types go through
+ * doubles (attention_wide.c).
  *
  * A query that sees no key gives zeros.
  */
@@ -17,8 +17,7 @@ enum { ATTENTION_WIDE, ATTENTION_DIRECT, ATTENTION_PACKED };
 enum {
     ATTENTION_KEYS = 256,       /* of a block: K and V of 64 channels take 128 KiB */
     ATTENTION_FEW_ROWS = 3,     /* up to these, packing would cost more than the product */
-    ATTENTION_TILE_ROWS = 32,
-    ATTENTION_SCORES = 1 << 17  /* floats of scores that a task may hold */
+    ATTENTION_TILE_ROWS = 32
 };
 #define ATTENTION_TASK_MACS 2.0e6
 
@@ -29,16 +28,16 @@ static linnet_status attention_too_large(ln_prepare *q)
     return ln_fail(q->err, LINNET_ERR_LIMIT, "attention of these sizes is too large");
 }
 
-/* The rows of a task: whole tiles, enough work, scores that stay in L2. */
+/* The rows of a task: whole tiles, enough work. */
 static void attention_cut(ln_attention *s, size_t mr)
 {
     const size_t tiles = ln_ceil_div(s->q_len, mr);
-    const size_t rows = ln_ceil_div(s->q_len, tiles);
-    const double macs = (double)rows * (double)s->total * (double)(s->head + s->v_head);
-    size_t per = macs >= ATTENTION_TASK_MACS ? 1 : (size_t)(ATTENTION_TASK_MACS / (macs + 1.0)) + 1;
 
-    per = LN_MIN(per, LN_MAX(ATTENTION_SCORES / s->total / rows, (size_t)1));
-    s->q_block = LN_MIN(rows * LN_MIN(per, tiles), s->q_len);
+    s->tile = ln_ceil_div(s->q_len, tiles);
+    const double macs = (double)s->tile * (double)s->total * (double)(s->head + s->v_head);
+    const size_t per = macs >= ATTENTION_TASK_MACS ? 1 : (size_t)(ATTENTION_TASK_MACS / (macs + 1.0)) + 1;
+
+    s->q_block = LN_MIN(s->tile * LN_MIN(per, tiles), s->q_len);
 }
 
 static linnet_status attention_packed(ln_prepare *q, ln_attention *s)
@@ -55,7 +54,7 @@ static linnet_status attention_packed(ln_prepare *q, ln_attention *s)
         || !ln_mul(blocks, s->k_packed, &k) || !ln_align_up(k, LN_ALIGN / sizeof(float), &k)
         || !ln_mul(blocks, s->v_packed, &v) || !ln_add(k, v, &all)
         || !ln_mul(all, sizeof(float), &all) || !ln_add(at, all, &q->workspace)
-        || !ln_mul(s->q_block, s->total, &q->scratch)
+        || !ln_mul(s->tile, s->total, &q->scratch)
         || !ln_mul(q->scratch, sizeof(float), &q->scratch))
         return attention_too_large(q);
     s->k_at = at / sizeof(float);
@@ -97,9 +96,8 @@ linnet_status ln_attention_prepare(ln_prepare *q, ln_attention *s)
 
 /* ---- keys and values: the present cache, and packing --------------------------------- */
 
-/* Bytes of token j of a cache of which `past` tokens are in old and the rest in fresh. */
-static const char *attention_token(const ln_attention *s, const void *old, const void *fresh,
-                                   const ln_attention_strides *at, size_t width, size_t b, size_t h, size_t j)
+const char *ln_attention_token(const ln_attention *s, const void *old, const void *fresh,
+                               const ln_attention_strides *at, size_t width, size_t b, size_t h, size_t j)
 {
     const size_t size = (size_t)ln_dtype(s->dtype)->bits / 8;
 
@@ -116,7 +114,7 @@ static void attention_keep(const ln_attention *s, const void *old, const void *f
     char *out = (char *)present + (b * s->kv_heads + h) * s->total * bytes;
 
     for (size_t j = from; bytes && j < to; j++)
-        memcpy(out + j * bytes, attention_token(s, old, fresh, at, width, b, h, j), bytes);
+        memcpy(out + j * bytes, ln_attention_token(s, old, fresh, at, width, b, h, j), bytes);
 }
 
 /* Tokens [from, to) are a block's rows; those of past and fresh lie apart. */
@@ -130,16 +128,16 @@ static void attention_pack(const ln_run *r, const ln_attention *s, const ln_atte
     const float *old, *fresh;
 
     /* V: rows are the sum's index, so two pieces simply fill two ranges of rows. */
-    old = (const float *)attention_token(s, d->past_v, d->v, &s->v, s->v_head, b, h, from);
-    fresh = (const float *)attention_token(s, d->past_v, d->v, &s->v, s->v_head, b, h, mid);
+    old = (const float *)ln_attention_token(s, d->past_v, d->v, &s->v, s->v_head, b, h, from);
+    fresh = (const float *)ln_attention_token(s, d->past_v, d->v, &s->v, s->v_head, b, h, mid);
     if (mid > from)
         r->kernel->pack_b_f32(mid - from, s->v_head, old, (ptrdiff_t)s->v_head, 1, 1.0f, 0, to - from,
                               0, s->v_head, v);
     if (to > mid)
         r->kernel->pack_b_f32(to - mid, s->v_head, fresh, (ptrdiff_t)s->v.row, 1, 1.0f, mid - from,
                               to - from, 0, s->v_head, v);
-    old = (const float *)attention_token(s, d->past_k, d->k, &s->k, s->head, b, h, from);
-    fresh = (const float *)attention_token(s, d->past_k, d->k, &s->k, s->head, b, h, mid);
+    old = (const float *)ln_attention_token(s, d->past_k, d->k, &s->k, s->head, b, h, from);
+    fresh = (const float *)ln_attention_token(s, d->past_k, d->k, &s->k, s->head, b, h, mid);
     if (mid == from || mid == to) {
         r->kernel->pack_b_f32(s->head, to - from, mid == from ? fresh : old, 1,
                               (ptrdiff_t)(mid == from ? s->k.row : s->head), (float)s->scale, 0, s->head, 0,
@@ -171,9 +169,8 @@ static void attention_store_keys(const ln_run *r, const ln_attention *s, const l
 
 /* ---- which keys a query sees ------------------------------------------------------------ */
 
-/* Keys [*from, *to) are open to query i of batch entry b, before the mask. */
-static void attention_window(const ln_attention *s, const ln_attention_data *d, size_t b, size_t i,
-                             size_t *from, size_t *to)
+void ln_attention_window(const ln_attention *s, const ln_attention_data *d, size_t b, size_t i, size_t *from,
+                         size_t *to)
 {
     const int64_t total = (int64_t)s->total;
     int64_t valid = total, offset = (int64_t)s->past, lo = 0, hi = total;
@@ -198,7 +195,7 @@ static void attention_window(const ln_attention *s, const ln_attention_data *d, 
     *from = (size_t)LN_MIN(lo, hi);
 }
 
-static size_t attention_mask_at(const ln_attention *s, size_t b, size_t h, size_t i)
+size_t ln_attention_mask_at(const ln_attention *s, size_t b, size_t h, size_t i)
 {
     return b * s->mask_batch + h * s->mask_head + i * s->mask_row;
 }
@@ -250,25 +247,31 @@ static void attention_row(const ln_run *r, const ln_attention *s, const ln_atten
     }
     if (shown && s->qk_mode == LN_QK_SOFTCAP)
         memcpy(shown, x, bytes);
-    attention_window(s, d, b, i, &from, &to);
+    ln_attention_window(s, d, b, i, &from, &to);
     any = to > from;
     if (any && s->mask_dtype)
-        any = attention_mask_f32(r, s, d, attention_mask_at(s, b, h, i), from, to, x);
+        any = attention_mask_f32(r, s, d, ln_attention_mask_at(s, b, h, i), from, to, x);
     if (shown && s->qk_mode == LN_QK_MASKED)
         for (size_t j = 0; j < s->total; j++)
             shown[j] = j >= from && j < to ? x[j] : -INFINITY;
-    if (any && !s->plain)
+    if (any && s->mask_dtype && !s->plain)
         any = r->kernel->reduce_all_f32[LN_RED_MAX](to - from, x + from) != -INFINITY;
     if (any || (s->plain && to > from))
         r->kernel->softmax_f32(to - from, x + from, x + from);
     else
         to = from;
-    for (size_t j = lo; j < LN_MIN(from, hi); j++)
-        x[j] = 0.0f;
-    for (size_t j = LN_MAX(to, lo); j < hi; j++)
-        x[j] = 0.0f;
+    if (lo < LN_MIN(from, hi))
+        memset(x + lo, 0, (LN_MIN(from, hi) - lo) * sizeof *x);
+    if (LN_MAX(to, lo) < hi)
+        memset(x + LN_MAX(to, lo), 0, (hi - LN_MAX(to, lo)) * sizeof *x);
     if (shown && s->qk_mode == LN_QK_SOFTMAX)
         memcpy(shown, x, bytes);
+}
+
+static const float *attention_f32(const ln_attention *s, const void *old, const void *fresh,
+                                  const ln_attention_strides *at, size_t width, size_t b, size_t h, size_t j)
+{
+    return (const float *)ln_attention_token(s, old, fresh, at, width, b, h, j);
 }
 
 static void attention_direct(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b,
@@ -276,163 +279,93 @@ static void attention_direct(const ln_run *r, const ln_attention *s, const ln_at
 {
     const size_t group = h / (s->q_heads / s->kv_heads);
     const float *q = (const float *)d->q + b * s->q.batch + h * s->q.head + i * s->q.row;
-    float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
     float *x = r->scratch;
     size_t from = 0, to = s->total;
 
     if (!d->qk)
-        attention_window(s, d, b, i, &from, &to);
-    for (size_t j = from; j < to; j++)
-        x[j] = (float)s->scale * r->kernel->dot_f32(s->head, q, (const float *)attention_token(
-                              s, d->past_k, d->k, &s->k, s->head, b, group, j));
+        ln_attention_window(s, d, b, i, &from, &to);
+    const size_t mid = LN_MAX(from, LN_MIN(s->past, to)); /* keys of the past, then fresh ones */
+    if (mid > from)
+        r->kernel->attend_scores_f32(s->head, mid - from, q,
+                                     attention_f32(s, d->past_k, d->k, &s->k, s->head, b, group, from), s->head,
+                                     (float)s->scale, x + from);
+    if (to > mid)
+        r->kernel->attend_scores_f32(s->head, to - mid, q,
+                                     attention_f32(s, d->past_k, d->k, &s->k, s->head, b, group, mid), s->k.row,
+                                     (float)s->scale, x + mid);
     attention_row(r, s, d, b, h, i, from, to, x);
     if (!d->y)
         return;
+    float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
     memset(y, 0, s->v_head * sizeof *y);
-    for (size_t j = from; j < to; j++)
-        if (x[j] != 0.0f)
-            r->kernel->axpy_f32(s->v_head, x[j], (const float *)attention_token(s, d->past_v, d->v, &s->v,
-                                s->v_head, b, group, j), y);
+    if (mid > from)
+        r->kernel->attend_values_f32(s->v_head, mid - from, x + from,
+                                     attention_f32(s, d->past_v, d->v, &s->v, s->v_head, b, group, from), s->v_head,
+                                     y, y);
+    if (to > mid)
+        r->kernel->attend_values_f32(s->v_head, to - mid, x + mid,
+                                     attention_f32(s, d->past_v, d->v, &s->v, s->v_head, b, group, mid), s->v.row,
+                                     y, y);
 }
 
-/* The product of rows [i, i + rows) with one packed block of keys or values. */
-static void attention_multiply(const ln_run *r, const ln_gemm_f32 *g, size_t rows, size_t tile, const float *a,
-                               size_t lda, float *c, size_t ldc, bool add)
+/* The union of what queries [i, i + rows) see, in whole blocks from the left; all of it where scores are shown. */
+static void attention_span(const ln_attention *s, const ln_attention_data *d, size_t b, size_t i, size_t rows,
+                           size_t *lo, size_t *hi)
 {
-    const float *row[ATTENTION_TILE_ROWS];
-
-    for (size_t i = 0; i < rows; i += tile) {
-        const size_t m = LN_MIN(tile, rows - i);
-
-        for (size_t x = 0; x < m; x++)
-            row[x] = a + (i + x) * lda;
-        r->kernel->gemm_f32(g, m, row, c + i * ldc, ldc, add ? c + i * ldc : NULL, ldc, 0, g->n);
-    }
-}
-
-static void attention_block(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b,
-                            size_t h, size_t i, size_t rows)
-{
-    const size_t first = (b * s->kv_heads + h / (s->q_heads / s->kv_heads)) * s->key_blocks;
-    const size_t most = LN_MIN((size_t)r->kernel->gemm_mr, (size_t)ATTENTION_TILE_ROWS);
-    const size_t tile = ln_ceil_div(rows, ln_ceil_div(rows, most));
-    const float *q = (const float *)d->q + b * s->q.batch + h * s->q.head + i * s->q.row;
-    const float *packed = r->workspace;
-    float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row, *x = r->scratch;
-    size_t lo = s->total, hi = 0;
-
+    *lo = s->total;
+    *hi = 0;
     for (size_t t = 0; t < rows; t++) {
         size_t from, to;
-        attention_window(s, d, b, i + t, &from, &to);
+        ln_attention_window(s, d, b, i + t, &from, &to);
         if (from < to) {
-            lo = LN_MIN(lo, from);
-            hi = LN_MAX(hi, to);
+            *lo = LN_MIN(*lo, from);
+            *hi = LN_MAX(*hi, to);
         }
     }
-    if (d->qk || lo >= hi) {
-        lo = 0;
-        hi = d->qk ? s->total : LN_MIN(s->key_block, s->total);
+    if (d->qk || *lo >= *hi) {
+        *lo = 0;
+        *hi = d->qk ? s->total : LN_MIN(s->key_block, s->total);
     }
-    const size_t from = lo / s->key_block, to = ln_ceil_div(hi, s->key_block);
-    ln_gemm_f32 g = { 0, s->head, 1, NULL, NULL, { LN_FN_NONE, 0, 0 } };
+    *lo -= *lo % s->key_block;
+}
 
-    lo = from * s->key_block;
-    hi = LN_MIN(to * s->key_block, s->total);
-    for (size_t k = from; k < to; k++) {
-        g.n = LN_MIN(s->key_block, s->total - k * s->key_block);
-        g.b = packed + s->k_at + (first + k) * s->k_packed;
-        attention_multiply(r, &g, rows, tile, q, s->q.row, x + k * s->key_block, s->total, false);
+/* Queries [i, i + rows), one tile. */
+static void attention_tile(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b, size_t h,
+                           size_t i, size_t rows)
+{
+    const size_t first = (b * s->kv_heads + h / (s->q_heads / s->kv_heads)) * s->key_blocks;
+    const float *q = (const float *)d->q + b * s->q.batch + h * s->q.head + i * s->q.row;
+    const float *packed = r->workspace, *row[ATTENTION_TILE_ROWS];
+    ln_gemm_f32 g = { 0, s->head, 1, NULL, NULL, { LN_FN_NONE, 0, 0 } };
+    float *x = r->scratch;
+    size_t lo, hi;
+
+    attention_span(s, d, b, i, rows, &lo, &hi);
+    for (size_t t = 0; t < rows; t++)
+        row[t] = q + t * s->q.row;
+    for (size_t k = lo; k < hi; k += s->key_block) {
+        g.n = LN_MIN(s->key_block, hi - k);
+        g.b = packed + s->k_at + (first + k / s->key_block) * s->k_packed;
+        r->kernel->gemm_f32(&g, rows, row, x + k, s->total, NULL, 0, 0, g.n);
     }
     for (size_t t = 0; t < rows; t++)
         attention_row(r, s, d, b, h, i + t, lo, hi, x + t * s->total);
-    g.n = s->v_head;
-    for (size_t k = from; d->y && k < to; k++) {
-        g.k = LN_MIN(s->key_block, s->total - k * s->key_block);
-        g.b = packed + s->v_at + (first + k) * s->v_packed;
-        attention_multiply(r, &g, rows, tile, x + k * s->key_block, s->total, y, s->y.row, k > from);
-    }
-}
-
-/* ---- every type, in doubles -------------------------------------------------------------------- */
-
-static double attention_dot(const ln_attention *s, const void *q, const void *k, size_t n)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += ln_get_f64(s->dtype, q, i) * ln_get_f64(s->dtype, k, i);
-    return sum;
-}
-
-static void attention_show(const ln_attention *s, const ln_attention_data *d, int32_t mode, size_t row,
-                           const double *x)
-{
-    for (size_t j = 0; d->qk && s->qk_mode == mode && j < s->total; j++)
-        ln_set_f64(s->dtype, d->qk, row * s->total + j, x[j]);
-}
-
-/* Scores to weights, as attention_row. */
-static void attention_row_wide(const ln_attention *s, const ln_attention_data *d, size_t b, size_t h,
-                               size_t i, double *x)
-{
-    const size_t row = (b * s->q_heads + h) * s->q_len + i, mask = attention_mask_at(s, b, h, i);
-    double top = -INFINITY, sum = 0.0;
-    size_t from, to;
-    bool any = false;
-
-    attention_show(s, d, LN_QK_RAW, row, x);
-    for (size_t j = 0; s->softcap > 0.0f && j < s->total; j++)
-        x[j] = (double)s->softcap * tanh(x[j] / (double)s->softcap);
-    attention_show(s, d, LN_QK_SOFTCAP, row, x);
-    attention_window(s, d, b, i, &from, &to);
-    for (size_t j = 0; j < s->total; j++) {
-        const bool open = j >= from && j < to;
-        double bias = open ? 0.0 : -INFINITY;
-
-        if (open && s->mask_dtype == LINNET_BOOL)
-            bias = ((const uint8_t *)d->mask)[mask + j] ? 0.0 : -INFINITY;
-        else if (open && s->mask_dtype)
-            bias = ln_get_f64(s->mask_dtype, d->mask, mask + j);
-        x[j] = bias == -INFINITY ? bias : x[j] + bias;
-        any |= bias != -INFINITY;
-        if (x[j] > top || x[j] != x[j])
-            top = x[j];
-    }
-    attention_show(s, d, LN_QK_MASKED, row, x);
-    any = any && top != -INFINITY;
-    for (size_t j = 0; j < s->total; j++)
-        sum += x[j] = any ? exp(x[j] - top) : 0.0;
-    for (size_t j = 0; any && j < s->total; j++)
-        x[j] /= sum;
-    attention_show(s, d, LN_QK_SOFTMAX, row, x);
-}
-
-static void attention_wide(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b,
-                           size_t h, size_t i)
-{
-    const size_t group = h / (s->q_heads / s->kv_heads), size = (size_t)ln_dtype(s->dtype)->bits / 8;
-    const char *q = (const char *)d->q + (b * s->q.batch + h * s->q.head + i * s->q.row) * size;
-    const size_t y = b * s->y.batch + h * s->y.head + i * s->y.row;
-    double *x = r->scratch, *sum = x + s->total;
-
-    for (size_t j = 0; j < s->total; j++)
-        x[j] = s->head == 0 ? 0.0
-             : s->scale * attention_dot(s, q, attention_token(s, d->past_k, d->k, &s->k, s->head, b,
-                                                                      group, j), s->head);
-    attention_row_wide(s, d, b, h, i, x);
     if (!d->y)
         return;
-    for (size_t p = 0; p < s->v_head; p++)
-        sum[p] = 0.0;
-    for (size_t j = 0; j < s->total; j++) {
-        if (x[j] == 0.0)
-            continue;
-        const char *v = attention_token(s, d->past_v, d->v, &s->v, s->v_head, b, group, j);
-        for (size_t p = 0; p < s->v_head; p++)
-            sum[p] += x[j] * ln_get_f64(s->dtype, v, p);
+    float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
+    const bool narrow = s->v_head <= r->kernel->gemm_nr; /* one panel: it may end early */
+    g.n = s->v_head;
+    for (size_t k = lo; k < hi; k += s->key_block) {
+        const size_t all = LN_MIN(s->key_block, s->total - k), used = LN_MIN(s->key_block, hi - k);
+
+        g.k = narrow ? used : all;
+        g.b = packed + s->v_at + (first + k / s->key_block) * s->v_packed;
+        for (size_t t = 0; t < rows; t++) {
+            row[t] = x + t * s->total + k;
+            memset(x + t * s->total + k + used, 0, (g.k - used) * sizeof *x);
+        }
+        r->kernel->gemm_f32(&g, rows, row, y, s->y.row, k > lo ? y : NULL, s->y.row, 0, g.n);
     }
-    for (size_t p = 0; p < s->v_head; p++)
-        ln_set_f64(s->dtype, d->y, y + p, sum[p]);
 }
 
 linnet_status ln_attention_run(const ln_run *r, const ln_attention *s, const ln_attention_data *d)
@@ -445,14 +378,15 @@ linnet_status ln_attention_run(const ln_run *r, const ln_attention *s, const ln_
     const size_t from = r->task % s->q_blocks * s->q_block, to = LN_MIN(from + s->q_block, s->q_len);
 
     if (s->way == ATTENTION_PACKED) {
-        attention_block(r, s, d, b, h, from, to - from);
+        for (size_t i = from; i < to; i += s->tile)
+            attention_tile(r, s, d, b, h, i, LN_MIN(s->tile, to - i));
         return LINNET_OK;
     }
     for (size_t i = from; i < to; i++) {
         if (s->way == ATTENTION_DIRECT)
             attention_direct(r, s, d, b, h, i);
         else
-            attention_wide(r, s, d, b, h, i);
+            ln_attention_wide(r, s, d, b, h, i);
     }
     return LINNET_OK;
 }

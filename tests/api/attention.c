@@ -96,7 +96,7 @@ static void mask_add(const form *f)
     if (f->mask == 1) {
         for (int64_t i = 0; i < f->tokens; i++)
             for (int64_t j = 0; j < f->keys; j++)
-                m[i * f->keys + j] = j <= i ? 0.0f : -INFINITY;
+                m[i * f->keys + j] = j <= i ? 0.0f : f->scale == 1 ? -1e9f : -INFINITY;
         EXPECT_OK(linnet_model_add_weight(made, "mask", LINNET_F32, 2, dims, m, (size_t)(f->tokens * f->keys) * 4,
                                           &test_error));
     } else if (f->mask) {

@@ -1,0 +1,67 @@
+/*
+ * attention.c - one query against keys and values: scores and weighted sums, every width and count.
+ */
+#include "check.h"
+
+static const size_t attend_width[] = { 1, 3, 4, 7, 8, 15, 16, 17, 32, 40, 64, 80, 128 };
+static const size_t attend_keys[] = { 0, 1, 2, 3, 4, 5, 7, 8, 33 };
+
+static void attend_scores(size_t n, size_t keys)
+{
+    const size_t ld = n + check_rand(0, 5), all = keys ? (keys - 1) * ld + n : 0;
+
+    check_case("n=%zu keys=%zu", n, keys);
+    float *q = check_buf(n), *k = check_buf(all), *x = check_buf(keys);
+    double *want = check_want(keys), *bound = check_want(keys);
+    check_fill(q, n, -2.0f, 2.0f);
+    check_fill(k, all, -2.0f, 2.0f);
+    for (size_t j = 0; j < keys; j++) {
+        for (size_t i = 0; i < n; i++) {
+            want[j] += 0.375 * (double)q[i] * (double)k[j * ld + i];
+            bound[j] += 0x1p-22 * fabs((double)q[i] * (double)k[j * ld + i]);
+        }
+    }
+    check_now.attend_scores_f32(n, keys, q, k, ld, 0.375f, x);
+    check_bound(x, want, bound, keys);
+}
+
+static void attend_values(size_t n, size_t keys, bool with)
+{
+    const size_t ld = n + check_rand(0, 5), all = keys ? (keys - 1) * ld + n : 0;
+
+    check_case("n=%zu keys=%zu add=%d", n, keys, with);
+    float *w = check_buf(keys), *v = check_buf(all), *y = check_buf(n), *add = with ? check_buf(n) : NULL;
+    double *want = check_want(n), *bound = check_want(n);
+    check_fill(w, keys, 0.0f, 1.0f);
+    check_fill(v, all, -2.0f, 2.0f);
+    if (add)
+        check_fill(add, n, -2.0f, 2.0f);
+    for (size_t i = 0; i < n; i++) {
+        want[i] = add ? (double)add[i] : 0.0;
+        bound[i] = 0x1p-22;
+        for (size_t j = 0; j < keys; j++) {
+            want[i] += (double)w[j] * (double)v[j * ld + i];
+            bound[i] += 0x1p-22 * fabs((double)w[j] * (double)v[j * ld + i]);
+        }
+    }
+    check_now.attend_values_f32(n, keys, w, v, ld, add, y);
+    check_bound(y, want, bound, n);
+    if (!add)
+        return;
+    check_now.attend_values_f32(n, keys, w, v, ld, add, add);
+    check_same(add, y, n * sizeof *y);
+}
+
+void check_attention(void)
+{
+    if (check_begin("attend_scores_f32", CHECK_ENTRY(attend_scores_f32)))
+        for (size_t a = 0; a < CHECK_COUNT(attend_width); a++)
+            for (size_t b = 0; b < CHECK_COUNT(attend_keys); b++)
+                attend_scores(attend_width[a], attend_keys[b]);
+    if (check_begin("attend_values_f32", CHECK_ENTRY(attend_values_f32)))
+        for (size_t a = 0; a < CHECK_COUNT(attend_width); a++)
+            for (size_t b = 0; b < CHECK_COUNT(attend_keys); b++) {
+                attend_values(attend_width[a], attend_keys[b], false);
+                attend_values(attend_width[a], attend_keys[b], true);
+            }
+}
