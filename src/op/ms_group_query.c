@@ -123,7 +123,7 @@ static bool group_reserve(size_t *total, size_t *at, size_t count, size_t size)
 
 static linnet_status prepare(ln_prepare *q)
 {
-    const ln_infer given = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err };
+    const ln_infer given = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err, NULL };
     state *s = q->state;
     const ln_attention *a = &s->attention;
 

@@ -137,7 +137,7 @@ static bool heads_reserve(size_t *total, size_t *at, size_t a, size_t b)
 
 static linnet_status prepare(ln_prepare *q)
 {
-    const ln_infer given = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err };
+    const ln_infer given = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err, NULL };
     state *s = q->state;
     const ln_attention *a = &s->attention;
     size_t floats = 0;

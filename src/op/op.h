@@ -61,6 +61,7 @@ typedef struct ln_infer {
     const void *const *value; /* value[i]: the input's elements where they are known now, else NULL */
     ln_desc           *out;   /* zeroed; to be filled for every i < out_count */
     linnet_error      *err;
+    ln_arena          *room;  /* memory for the call alone; where it has none left: return LINNET_ERR_MEMORY */
 } ln_infer;
 
 /* ---- prepare ------------------------------------------------------------- */

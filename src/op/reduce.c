@@ -126,7 +126,7 @@ static size_t reduce_at(int32_t axes, const size_t *dim, const size_t *stride, s
 
 static linnet_status reduce_prepare(ln_prepare *q, int32_t op)
 {
-    const ln_infer as = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err };
+    const ln_infer as = { q->param, q->in_count, q->out_count, q->in, q->value, NULL, q->err, NULL };
     const int32_t wide = ln_wide_of(q->in[0].dtype);
     state *s = q->state;
     bool fold[LN_MAX_RANK];

@@ -2,9 +2,10 @@
  * top_k.c - TopK: the k largest or smallest along an axis, with their places.
  *
  * Each lane keeps a heap of k places whose top is the worst one kept; sorting unwinds the heap.
- * Of equal elements the one with the lower index comes first; NaN is above every number.
+ * Of equal elements the one with the lower index comes first; NaN is above every number. f32 are
+ * compared as keys (order.h).
  */
-#include "op.h"
+#include "order.h"
 
 typedef struct param { int64_t axis, largest, sorted; } param;
 typedef struct state { size_t dim, inner, k; } state;
@@ -48,7 +49,7 @@ static linnet_status prepare(ln_prepare *q)
     s->k = (size_t)q->out[0].dim[axis];
     s->inner = ln_count_range(&q->in[0], axis + 1, q->in[0].rank);
     q->tasks[0] = ln_count(&q->out[0]) ? ln_count_range(&q->in[0], 0, axis) * s->inner : 0;
-    if (!ln_mul(s->k, sizeof(size_t), &q->scratch))
+    if (!ln_mul(s->k, sizeof(uint64_t), &q->scratch))
         return LINNET_ERR_LIMIT;
     q->work = 4 * (double)ln_count(&q->in[0]);
     return LINNET_OK;
@@ -91,6 +92,43 @@ static void top_sift(const top_lane *l, size_t *heap, size_t at, size_t count)
     }
 }
 
+/* The same of f32, best keys first into h[0 .. k-1]. `flip` turns the order round: smallest first. */
+static void top_f32(const state *s, const float *x, uint32_t flip, uint64_t *h)
+{
+    for (size_t i = 0; i < s->k; i++)
+        h[i] = ln_key(ln_order_f32(x[i * s->inner]) ^ flip, i);
+    ln_heap_make(h, s->k);
+    for (size_t i = s->k; i < s->dim; i++) {
+        const uint64_t key = ln_key(ln_order_f32(x[i * s->inner]) ^ flip, i);
+        if (key > h[0]) {
+            h[0] = key;
+            ln_heap_down(h, 0, s->k);
+        }
+    }
+    ln_heap_sort(h, s->k);
+}
+
+static linnet_status top_run_f32(const ln_run *r)
+{
+    const param *p = r->param;
+    const state *s = r->state;
+    const size_t outer = r->task / s->inner, in = r->task % s->inner;
+    const float *x = (const float *)r->in[0] + outer * s->dim * s->inner + in;
+    float *y = r->out[0];
+    int64_t *at = r->out[1];
+    uint64_t *h = r->scratch;
+
+    top_f32(s, x, p->largest ? 0 : UINT32_MAX, h);
+    for (size_t i = 0; i < s->k; i++) {
+        const size_t to = (outer * s->k + i) * s->inner + in, place = ln_key_place(h[i]);
+        if (y)
+            y[to] = x[place * s->inner];
+        if (at)
+            at[to] = (int64_t)place;
+    }
+    return LINNET_OK;
+}
+
 static linnet_status run(const ln_run *r)
 {
     const param *p = r->param;
@@ -101,6 +139,8 @@ static linnet_status run(const ln_run *r)
                          ln_dtype(dtype)->kind == LN_KIND_FLOAT };
     size_t *heap = r->scratch;
 
+    if (dtype == LINNET_F32 && s->dim <= UINT32_MAX)
+        return top_run_f32(r);
     for (size_t i = 0; i < s->k; i++)
         heap[i] = i;
     for (size_t i = s->k / 2; i-- > 0;)

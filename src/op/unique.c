@@ -2,9 +2,9 @@
  * unique.c - Unique: the different elements (or slices along an axis), where they first occur, which
  * one each is, and how often.
  *
- * The number of outputs is known only once the data is. infer() counts by comparing each slice with
- * those before it; run() does the same and keeps the first places in the workspace, sorted where
- * that is asked for. Quadratic in the number of slices, without any memory of its own.
+ * The number of outputs is known only once the data is: infer() sorts the places of the slices to count
+ * them, run() sorts them again. The sort keeps the order of equal ones, so the first of a group is where it first
+ * occurs. NaN is equal to NaN and above every number.
  */
 #include "op.h"
 
@@ -33,14 +33,18 @@ static int unique_compare(const unique_form *f, int32_t t, const void *x, size_t
     for (size_t o = 0; o < f->outer; o++)
         for (size_t e = 0; e < f->inner; e++) {
             const size_t a = (o * f->count + i) * f->inner + e, b = (o * f->count + k) * f->inner + e;
-            if (ln_dtype(t)->kind == LN_KIND_STRING) {
+            if (t == LINNET_I64) {
+                const int64_t u = ((const int64_t *)x)[a], v = ((const int64_t *)x)[b];
+                if (u != v)
+                    return u < v ? -1 : 1;
+            } else if (ln_dtype(t)->kind == LN_KIND_STRING) {
                 const int c = strcmp(((const char *const *)x)[a], ((const char *const *)x)[b]);
                 if (c)
                     return c < 0 ? -1 : 1;
             } else if (ln_dtype(t)->kind == LN_KIND_FLOAT) {
                 const double u = ln_get_f64(t, x, a), v = ln_get_f64(t, x, b);
-                if (u != v)
-                    return u < v ? -1 : 1;
+                if (u != v && (u == u || v == v))
+                    return u < v || v != v ? -1 : 1;
             } else {
                 const int64_t u = ln_get_i64(t, x, a), v = ln_get_i64(t, x, b);
                 if (u != v)
@@ -50,14 +54,35 @@ static int unique_compare(const unique_form *f, int32_t t, const void *x, size_t
     return 0;
 }
 
-/* The first slice equal to slice i. */
-static size_t unique_first(const unique_form *f, int32_t t, const void *x, size_t i)
+/*
+ * The places of all slices in the order of their elements, in at[]; `other` has as much room. Runs
+ * of 1, 2, 4, ... are merged from one array into the other.
+ */
+static void unique_sort(const unique_form *f, int32_t t, const void *x, size_t *at, size_t *other)
 {
-    size_t k = 0;
+    size_t *from = at, *to = other;
 
-    while (k < i && unique_compare(f, t, x, k, i) != 0)
-        k++;
-    return k;
+    for (size_t i = 0; i < f->count; i++)
+        at[i] = i;
+    for (size_t width = 1; width < f->count; width *= 2) {
+        for (size_t begin = 0; begin < f->count; begin += 2 * width) {
+            const size_t mid = LN_MIN(begin + width, f->count), end = LN_MIN(mid + width, f->count);
+            size_t i = begin, k = mid;
+            for (size_t n = begin; n < end; n++)
+                to[n] = i < mid && (k == end || unique_compare(f, t, x, from[i], from[k]) <= 0) ? from[i++] : from[k++];
+        }
+        size_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != at)
+        memcpy(at, from, f->count * sizeof *at);
+}
+
+/* Does the slice at[i] begin a new group? */
+static bool unique_begins(const unique_form *f, int32_t t, const void *x, const size_t *at, size_t i)
+{
+    return i == 0 || unique_compare(f, t, x, at[i - 1], at[i]) != 0;
 }
 
 static linnet_status infer(const ln_infer *q)
@@ -75,8 +100,12 @@ static linnet_status infer(const ln_infer *q)
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Unique: axis %lld outside rank %d", (long long)p->axis, (int)in->rank);
     if (ln_count(in) && !q->value[0])
         return LN_WAIT;
+    size_t *at = f.count <= SIZE_MAX / 2 ? ln_arena_alloc(q->room, 2 * f.count + 1, sizeof *at) : NULL;
+    if (!at)
+        return LINNET_ERR_MEMORY;
+    unique_sort(&f, in->dtype, q->value[0], at, at + f.count);
     for (size_t i = 0; i < f.count; i++)
-        found += unique_first(&f, in->dtype, q->value[0], i) == i;
+        found += unique_begins(&f, in->dtype, q->value[0], at, i);
     q->out[0] = ln_desc_of(in->dtype, 1, &found);
     if (ln_axis(p->axis, in->rank, &axis) && p->axis != UNIQUE_FLAT) {
         q->out[0] = *in;
@@ -94,9 +123,36 @@ static linnet_status prepare(ln_prepare *q)
     unique_form f;
 
     ((state *)q->state)->outs = q->out_count;
-    if (!unique_form_of(q->param, &q->in[0], &f) || !ln_mul(f.count + 1, sizeof(size_t), &q->workspace))
+    if (!unique_form_of(q->param, &q->in[0], &f) || !ln_mul(f.count, 3 * sizeof(size_t), &q->workspace))
         return LINNET_ERR_LIMIT;
     return LINNET_OK;
+}
+
+/*
+ * From sorted places at[] to: group[i], the number of the output that slice i is, and first[k], where that
+ * one occurs first. Outputs are in sorted order, or in that of their first places. Returns how many.
+ */
+static size_t unique_groups(const unique_form *f, int32_t t, const void *x, bool sorted, const size_t *at, size_t *group,
+                            size_t *first)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < f->count; i++) {
+        if (unique_begins(f, t, x, at, i))
+            first[found++] = at[i];
+        group[at[i]] = sorted ? found - 1 : first[found - 1];
+    }
+    if (sorted)
+        return found;
+    found = 0;
+    for (size_t i = 0; i < f->count; i++) /* group[i] is a first place: i itself, or one that has its number by now */
+        if (group[i] == i) {
+            first[found] = i;
+            group[i] = found++;
+        } else {
+            group[i] = group[group[i]];
+        }
+    return found;
 }
 
 static linnet_status run(const ln_run *r)
@@ -105,36 +161,29 @@ static linnet_status run(const ln_run *r)
     const state *s = r->state;
     const ln_desc *in = &r->in_desc[0];
     const size_t size = ln_dtype(in->dtype)->bits / 8u;
-    size_t *first = r->workspace, found = 0;
     unique_form f;
 
     if (!unique_form_of(p, in, &f))
         return LINNET_ERR_SHAPE;
-    for (size_t i = 0; i < f.count; i++) {
-        if (unique_first(&f, in->dtype, r->in[0], i) != i)
-            continue;
-        size_t at = found++;
-        for (; p->sorted && at > 0 && unique_compare(&f, in->dtype, r->in[0], i, first[at - 1]) < 0; at--)
-            first[at] = first[at - 1];
-        first[at] = i;
-    }
+    size_t *at = r->workspace, *group = at + f.count, *first = group + f.count;
+    unique_sort(&f, in->dtype, r->in[0], at, group);
+    const size_t found = unique_groups(&f, in->dtype, r->in[0], p->sorted != 0, at, group, first);
+    int64_t *places = s->outs > 1 ? r->out[1] : NULL, *which = s->outs > 2 ? r->out[2] : NULL,
+            *counts = s->outs > 3 ? r->out[3] : NULL;
     for (size_t k = 0; k < found; k++) {
         for (size_t o = 0; o < f.outer && r->out[0]; o++)
             memcpy((char *)r->out[0] + (o * found + k) * f.inner * size,
                    (const char *)r->in[0] + (o * f.count + first[k]) * f.inner * size, f.inner * size);
-        if (s->outs > 1 && r->out[1])
-            ((int64_t *)r->out[1])[k] = (int64_t)first[k];
-        if (s->outs > 3 && r->out[3])
-            ((int64_t *)r->out[3])[k] = 0;
+        if (places)
+            places[k] = (int64_t)first[k];
+        if (counts)
+            counts[k] = 0;
     }
     for (size_t i = 0; i < f.count; i++) {
-        size_t k = 0;
-        while (k + 1 < found && unique_compare(&f, in->dtype, r->in[0], i, first[k]) != 0)
-            k++;
-        if (s->outs > 2 && r->out[2])
-            ((int64_t *)r->out[2])[i] = (int64_t)k;
-        if (s->outs > 3 && r->out[3])
-            ((int64_t *)r->out[3])[k]++;
+        if (which)
+            which[i] = (int64_t)group[i];
+        if (counts)
+            counts[group[i]]++;
     }
     return LINNET_OK;
 }

@@ -205,7 +205,15 @@ linnet_status ln_dynamic_run(linnet_session *s, ln_step *step, linnet_error *err
         }
     }
     memset(d->out_desc, 0, (size_t)n->out_count * sizeof *d->out_desc);
-    linnet_status st = ln_node_infer(n, &s->config.limits, d->in_desc, d->in_ptr, d->out_desc, err);
+    linnet_status st;
+    for (;;) {
+        ln_arena_init_fixed(&work, s->work, s->work_size);
+        st = ln_node_infer(n, &s->config.limits, d->in_desc, d->in_ptr, d->out_desc, &work, err);
+        if (st != LINNET_ERR_MEMORY)
+            break;
+        if (!ln_hold_room(&s->config, &s->work, &s->work_size, LN_MAX(s->work_size * 2, (size_t)65536), 0))
+            return dynamic_full(err);
+    }
     if (st == LN_WAIT)
         return ln_fail(err, LINNET_ERR_UNSUPPORTED, "layer \"%s\": %s does not find its shape", n->name, n->op->name);
     if (st || (st = dynamic_outputs(s, n, d, err)) != LINNET_OK)

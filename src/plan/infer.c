@@ -36,11 +36,11 @@ static linnet_status infer_full(linnet_error *err)
 }
 
 linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const ln_desc *in,
-                            const void *const *value, ln_desc *out, linnet_error *err)
+                            const void *const *value, ln_desc *out, ln_arena *room, linnet_error *err)
 {
     linnet_error why = { 0, "" };
     char text[LN_DESC_TEXT];
-    ln_infer q = { n->param, n->in_count, n->out_count, in, value, out, &why };
+    ln_infer q = { n->param, n->in_count, n->out_count, in, value, out, &why, room };
     const linnet_status st = n->op->infer(&q);
 
     if (st == LN_WAIT)
@@ -411,7 +411,7 @@ static linnet_status infer_node(ln_planner *pl, size_t index, bool first, bool *
         infer_dynamic(g, n);
         return LINNET_OK;
     }
-    const linnet_status st = ln_node_infer(n, &pl->plan->config.limits, in, value, out, err);
+    const linnet_status st = ln_node_infer(n, &pl->plan->config.limits, in, value, out, pl->brief, err);
     if (st == LN_WAIT) {
         infer_dynamic(g, n);
         return LINNET_OK;

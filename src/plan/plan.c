@@ -248,7 +248,7 @@ static linnet_status plan_prepare(plan_work *w, ln_step *s, ln_prepare *q)
             id[i] = w->g->value[n->in[i]].id;
         }
     memset(out, 0, (size_t)n->out_count * sizeof *out);
-    st = ln_node_infer(n, &w->plan->config.limits, s->run.in_desc, value, out, w->err);
+    st = ln_node_infer(n, &w->plan->config.limits, s->run.in_desc, value, out, w->pl.brief, w->err);
     if (st)
         return st == LN_WAIT ? ln_fail(w->err, LINNET_ERR_UNSUPPORTED, "layer \"%s\" cannot be planned", n->name) : st;
     w->pl.id = id;

@@ -183,7 +183,7 @@ linnet_status ln_plan_align(ln_planner *pl, ln_value *v, linnet_error *err);
 
 /* infer() of one node into out[], outputs checked against the limits; LN_WAIT passes through. */
 linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const ln_desc *in,
-                            const void *const *value, ln_desc *out, linnet_error *err);
+                            const void *const *value, ln_desc *out, ln_arena *room, linnet_error *err);
 
 /* Put `message` behind the layer's name. */
 linnet_status ln_fail_layer(linnet_error *err, linnet_status st, const ln_node *n, const char *message);
