@@ -15,6 +15,7 @@ typedef struct state {
     size_t  image[COL_AXES], block[COL_AXES], count[COL_AXES]; /* count: blocks along an axis */
     size_t  stride[COL_AXES], dilation[COL_AXES], pad[COL_AXES];
     size_t  step; /* output elements of a task */
+    bool    planes; /* f32 of two axes: one plane a task, scattered tap by tap */
 } state;
 
 static linnet_status col_number(const ln_ints *v, size_t i, int64_t preset, int64_t least, const char *name,
@@ -119,9 +120,14 @@ static linnet_status prepare(ln_prepare *q)
 
     if (st != LINNET_OK)
         return st == LN_WAIT ? ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "Col2Im: shapes are not known") : st;
+    s->planes = s->axes == 2 && q->in[0].dtype == LINNET_F32;
+    q->work = (double)ln_count(&q->out[0]) * (double)s->taps;
+    if (s->planes) {
+        q->tasks[0] = ln_count(&q->out[0]) ? s->n * s->c : 0;
+        return LINNET_OK;
+    }
     s->step = LN_MAX((size_t)LN_CHUNK / s->taps, (size_t)1);
     q->tasks[0] = ln_ceil_div(ln_count(&q->out[0]), s->step);
-    q->work = (double)ln_count(&q->out[0]) * (double)s->taps;
     return LINNET_OK;
 }
 
@@ -144,9 +150,45 @@ static bool col_place(const state *s, size_t pixel, size_t tap, size_t *column)
     return true;
 }
 
+/* Blocks [*from, *end) of an axis whose tap at `back` lies inside the image. */
+static void col_inside(const state *s, size_t i, size_t back, size_t *from, size_t *end)
+{
+    *from = back < s->pad[i] ? ln_ceil_div(s->pad[i] - back, s->stride[i]) : 0;
+    const size_t room = s->image[i] + s->pad[i];
+    *end = room > back ? LN_MIN(ln_ceil_div(room - back, s->stride[i]), s->count[i]) : 0;
+}
+
+static void col_plane(const ln_run *r, const state *s, size_t plane)
+{
+    float *y = (float *)r->out[0] + plane * s->pixels;
+
+    memset(y, 0, s->pixels * sizeof *y);
+    for (size_t t = 0; t < s->taps; t++) {
+        const float *x = (const float *)r->in[0] + (plane * s->taps + t) * s->blocks;
+        const size_t down = t / s->block[1] * s->dilation[0], right = t % s->block[1] * s->dilation[1];
+        size_t top, bottom, first, last;
+        col_inside(s, 0, down, &top, &bottom);
+        col_inside(s, 1, right, &first, &last);
+        for (size_t b = top; b < bottom && first < last; b++) {
+            const float *from = x + b * s->count[1] + first;
+            float *to = y + (b * s->stride[0] + down - s->pad[0]) * s->image[1] + first * s->stride[1] + right - s->pad[1];
+            if (s->stride[1] == 1)
+                r->kernel->axpy_f32(last - first, 1.0f, from, to);
+            else
+                for (size_t i = 0; i < last - first; i++)
+                    to[i * s->stride[1]] += from[i];
+        }
+    }
+}
+
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
+
+    if (s->planes) {
+        col_plane(r, s, r->task);
+        return LINNET_OK;
+    }
     const int32_t type = r->in_desc[0].dtype;
     const bool real = ln_dtype(type)->kind == LN_KIND_FLOAT;
     const size_t from = r->task * s->step, end = LN_MIN(from + s->step, ln_count(&r->out_desc[0]));

@@ -4,6 +4,7 @@
 #include "op.h"
 
 typedef struct param { int64_t exclusive, reverse; } param;
+typedef struct state { size_t n, inner, columns, per; } state; /* of f32 along a known axis; columns of a task, tasks of a row */
 
 static linnet_status infer(const ln_infer *q)
 {
@@ -45,11 +46,62 @@ static void cum_line(const ln_run *r, bool product, size_t from, size_t step, si
     }
 }
 
+static linnet_status prepare(ln_prepare *q)
+{
+    const ln_desc *in = &q->in[0];
+    state *s = q->state;
+    int32_t axis;
+
+    q->work = (double)ln_count(in);
+    if (ln_count(in) == 0) {
+        q->tasks[0] = 0;
+        return LINNET_OK;
+    }
+    if (in->dtype != LINNET_F32 || !q->value[1] || !ln_axis(ln_get_i64(q->in[1].dtype, q->value[1], 0), in->rank, &axis))
+        return LINNET_OK;
+    s->n = (size_t)in->dim[axis];
+    s->inner = ln_count_range(in, axis + 1, in->rank);
+    s->columns = LN_MIN(s->inner, LN_MAX(LN_CHUNK / s->n / 16 * 16, (size_t)64));
+    s->per = ln_ceil_div(s->inner, s->columns);
+    q->tasks[0] = ln_count(in) / s->n / s->inner * s->per;
+    return LINNET_OK;
+}
+
+/* One line of f32, or columns side by side: slice after slice onto the one before. */
+static void cum_f32(const ln_run *r, const state *s, bool product)
+{
+    const param *p = r->param;
+    const size_t column = r->task % s->per * s->columns, w = LN_MIN(s->columns, s->inner - column);
+    const size_t from = r->task / s->per * s->n * s->inner + column;
+    const float *x = (const float *)r->in[0] + from;
+    float *y = (float *)r->out[0] + from;
+    const ln_binary_f32 join = r->kernel->binary_f32[product ? LN_BIN_MUL : LN_BIN_ADD];
+    double sum = product;
+
+    for (size_t k = 0; k < s->n && s->inner == 1; k++) {
+        const size_t at = p->reverse ? s->n - 1 - k : k;
+        const double next = product ? sum * (double)x[at] : sum + (double)x[at];
+        y[at] = (float)(p->exclusive ? sum : next);
+        sum = next;
+    }
+    for (size_t k = 0; k < s->n && s->inner > 1; k++) {
+        const size_t at = (p->reverse ? s->n - 1 - k : k) * s->inner, before = p->reverse ? at + s->inner : at - s->inner;
+        for (size_t c = 0; k == 0 && c < w; c++)
+            y[at + c] = p->exclusive ? (float)product : x[at + c];
+        if (k > 0)
+            join(w, y + before, 1, x + (p->exclusive ? before : at), 1, y + at);
+    }
+}
+
 static linnet_status cum_run(const ln_run *r, bool product)
 {
     const ln_desc *in = &r->in_desc[0];
     int32_t axis;
 
+    if (((const state *)r->state)->n) {
+        cum_f32(r, r->state, product);
+        return LINNET_OK;
+    }
     if (!ln_axis(ln_get_i64(r->in_desc[1].dtype, r->in[1], 0), in->rank, &axis))
         return ln_fail(r->err, LINNET_ERR_DATA, "CumSum: the axis is outside rank %d", (int)in->rank);
     const size_t n = (size_t)in->dim[axis], inner = ln_count_range(in, axis + 1, in->rank), all = ln_count(in);
@@ -68,10 +120,11 @@ static const ln_attr attr[] = {
 };
 
 const ln_op ln_op_cum_sum = {
-    .name = "CumSum", .attr = attr, .param_size = sizeof(param), .in_min = 2, .in_max = 2, .infer = infer, .run = run,
+    .name = "CumSum", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state), .in_min = 2,
+    .in_max = 2, .infer = infer, .prepare = prepare, .run = run,
 };
 
 const ln_op ln_op_cum_prod = {
-    .name = "CumProd", .attr = attr, .param_size = sizeof(param), .in_min = 2, .in_max = 2, .infer = infer,
-    .run = cum_prod_run,
+    .name = "CumProd", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state), .in_min = 2,
+    .in_max = 2, .infer = infer, .prepare = prepare, .run = cum_prod_run,
 };

@@ -138,14 +138,18 @@ static void deform_column(const ln_run *r, const state *s, size_t n, size_t pixe
         double weight[4];
         const size_t count = deform_corners(w, y, x, scale, at, weight);
 
-        for (size_t c = first; c < first + each; c++) {
+        for (size_t c = first; c < first + each && type == LINNET_F32; c++) {
+            const float *from = (const float *)r->in[0] + (n * w->c + c) * plane;
+            float sum = 0.0f;
+            for (size_t k = 0; k < count; k++)
+                sum += (float)weight[k] * from[at[k]];
+            ((float *)column)[c * s->taps + t] = sum;
+        }
+        for (size_t c = first; c < first + each && type != LINNET_F32; c++) {
             double sum = 0.0;
             for (size_t k = 0; k < count; k++)
                 sum += weight[k] * ln_get_f64(type, r->in[0], (n * w->c + c) * plane + at[k]);
-            if (type == LINNET_F32)
-                ((float *)column)[c * s->taps + t] = (float)sum;
-            else
-                ((double *)column)[c * s->taps + t] = sum;
+            ((double *)column)[c * s->taps + t] = sum;
         }
     }
 }

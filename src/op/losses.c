@@ -11,6 +11,7 @@
 typedef struct param { const char *reduction; int64_t ignore_index; } param;
 typedef struct state { bool has_weight; int32_t outs; } state;
 
+enum { LOSS_BLOCK = 256 };
 #define LOSS_IGNORES_NONE ((int64_t)1 << 40) /* ignore_index where none is given */
 
 static int loss_reduction(const param *p)
@@ -53,6 +54,22 @@ static linnet_status prepare(ln_prepare *q)
     return LINNET_OK;
 }
 
+/* The same for n neighbouring f32, exponentials by a kernel. */
+static double loss_log_sum_f32(const ln_kernels *k, size_t n, const float *x)
+{
+    const float top = k->reduce_all_f32[LN_RED_MAX](n, x);
+    float e[LOSS_BLOCK];
+    double sum = 0;
+
+    for (size_t i = 0, m; i < n; i += m) {
+        m = LN_MIN(n - i, (size_t)LOSS_BLOCK);
+        k->binary_f32[LN_BIN_SUB](m, x + i, 1, &top, 0, e);
+        k->unary_f32[LN_FN_EXP](m, e, e, 0, 0);
+        sum += (double)k->reduce_all_f32[LN_RED_SUM](m, e);
+    }
+    return (double)top + log(sum);
+}
+
 /* log of the sum of exponentials of one position's classes. */
 static double loss_log_sum(int32_t t, const void *x, size_t from, size_t classes, size_t step)
 {
@@ -78,7 +95,9 @@ static linnet_status loss_run(const ln_run *r, bool softmax)
     for (size_t i = 0; i < count; i++) {
         const size_t from = i / LN_MAX(inner, (size_t)1) * classes * inner + i % LN_MAX(inner, (size_t)1);
         const int64_t class = ln_get_i64(r->in_desc[1].dtype, r->in[1], i);
-        const double shift = softmax ? loss_log_sum(t, r->in[0], from, classes, inner) : 0;
+        const double shift = !softmax ? 0 : t == LINNET_F32 && inner == 1
+                                 ? loss_log_sum_f32(r->kernel, classes, (const float *)r->in[0] + from)
+                                 : loss_log_sum(t, r->in[0], from, classes, inner);
         for (size_t c = 0; softmax && s->outs > 1 && r->out[1] && c < classes; c++)
             ln_set_f64(t, r->out[1], from + c * inner, ln_get_f64(t, r->in[0], from + c * inner) - shift);
         double weight = 0, loss = 0;

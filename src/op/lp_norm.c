@@ -27,6 +27,17 @@ static linnet_status infer(const ln_infer *q)
     return LINNET_OK;
 }
 
+static void lp_row(const ln_run *r, size_t n, const float *x, float *y)
+{
+    const bool first = ((const param *)r->param)->p == 1;
+    const float sum = r->kernel->reduce_all_f32[first ? LN_RED_SUMABS : LN_RED_SUMSQ](n, x), norm = first ? sum : sqrtf(sum);
+
+    if (norm == 0)
+        memset(y, 0, n * sizeof *y);
+    else
+        r->kernel->binary_f32[LN_BIN_DIV](n, x, 1, &norm, 0, y);
+}
+
 static linnet_status run(const ln_run *r)
 {
     const param *p = r->param;
@@ -36,6 +47,11 @@ static linnet_status run(const ln_run *r)
     if (!ln_axis(p->axis, d->rank, &axis) || !r->out[0])
         return LINNET_OK;
     const size_t n = (size_t)d->dim[axis], inner = ln_count_range(d, axis + 1, d->rank), lines = ln_count(d) / n;
+    if (d->dtype == LINNET_F32 && inner == 1) {
+        for (size_t line = 0; line < lines; line++)
+            lp_row(r, n, (const float *)r->in[0] + line * n, (float *)r->out[0] + line * n);
+        return LINNET_OK;
+    }
     for (size_t line = 0; line < lines; line++) {
         const size_t from = line / inner * n * inner + line % inner;
         double sum = 0;

@@ -12,6 +12,7 @@ typedef struct state {
     size_t  inferred[LN_MAX_RANK], out[LN_MAX_RANK]; /* the tensor that indices count in; the output */
     size_t  count;                                   /* elements of the former */
     size_t  bytes;
+    bool    same;                                    /* both tensors have one shape */
 } state;
 
 /* The dims that strides, pads and kernel give, into d. */
@@ -95,6 +96,7 @@ static linnet_status prepare(ln_prepare *q)
         return ln_fail(q->err, LINNET_ERR_LIMIT, "MaxUnpool: the output is too large");
     s->rank = d.rank;
     s->bytes = ln_dtype(d.dtype)->bits / 8u;
+    s->same = ln_same_shape(&d, &q->out[0]);
     for (int32_t i = 0; i < d.rank; i++) {
         s->inferred[i] = (size_t)d.dim[i];
         s->out[i] = (size_t)q->out[0].dim[i];
@@ -113,13 +115,16 @@ static linnet_status run(const ln_run *r)
         if (index[i] < 0 || (uint64_t)index[i] >= s->count)
             return ln_fail(r->err, LINNET_ERR_DATA, "MaxUnpool: index %lld in a tensor of %zu elements",
                            (long long)index[i], s->count);
-        size_t left = (size_t)index[i], at = 0, unit = 1;
-        for (int32_t a = s->rank - 1; a >= 0; a--) {
+        size_t left = (size_t)index[i], at = s->same ? left : 0, unit = 1;
+        for (int32_t a = s->rank - 1; a >= 0 && !s->same; a--) {
             at += left % s->inferred[a] * unit;
             left /= s->inferred[a];
             unit *= s->out[a];
         }
-        memcpy((char *)r->out[0] + at * s->bytes, (const char *)r->in[0] + i * s->bytes, s->bytes);
+        if (s->bytes == 4)
+            memcpy((char *)r->out[0] + at * 4, (const char *)r->in[0] + i * 4, 4);
+        else
+            memcpy((char *)r->out[0] + at * s->bytes, (const char *)r->in[0] + i * s->bytes, s->bytes);
     }
     return LINNET_OK;
 }

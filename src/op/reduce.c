@@ -270,6 +270,18 @@ static void reduce_f32(const ln_run *r, const state *s, size_t base, size_t colu
         r->kernel->binary_f32[LN_BIN_ADD](columns, y, 1, top, 1, y);
 }
 
+/* Outputs [i, end) where each is a row, and the rows lie one behind the other. */
+static void reduce_simple(const ln_run *r, const state *s, size_t i, size_t end)
+{
+    const ln_reduce_all_f32 fold = r->kernel->reduce_all_f32[reduce_kernel[s->op]];
+    const float *x = r->in[0];
+    float *y = r->out[0];
+
+    for (size_t k = i; k < end; k++)
+        y[k] = fold(s->inner, x + k * s->inner);
+    reduce_finish_f32(r, s, end - i, y + i);
+}
+
 /* ---- other types, in wide numbers ------------------------------------------------------------------ */
 
 /* acc[i * step] (+) x[i]; NaN stays in maxima and minima. */
@@ -400,6 +412,10 @@ static linnet_status run(const ln_run *r)
 
     if (s->rows) {
         const size_t end = LN_MIN((r->task + 1) * s->step, s->outer);
+        if (f32 && s->folds == 1 && s->kept <= 1 && s->op != REDUCE_LOG_SUM_EXP && r->in[0]) {
+            reduce_simple(r, s, r->task * s->step, end);
+            return LINNET_OK;
+        }
         for (size_t i = r->task * s->step; i < end; i++) {
             const size_t base = reduce_at(s->kept, s->kept_dim, s->kept_stride, i);
             if (f32)

@@ -194,6 +194,14 @@ static void resize_row_plain(const ln_run *r, const ln_resize *s, const resize_p
     }
 }
 
+/* Does output row `row` copy the same input row as the one before it? */
+static bool resize_like_before(const ln_resize *s, size_t row)
+{
+    const resize_place a = resize_row_at(s, row - 1), b = resize_row_at(s, row);
+
+    return !a.outside && resize_row_source(s, &a, 0, NULL) == resize_row_source(s, &b, 0, NULL);
+}
+
 void ln_resize_rows(const ln_run *r, const ln_resize *s, size_t from, size_t end)
 {
     const size_t width = s->axis[s->last].out * s->inner;
@@ -203,6 +211,8 @@ void ln_resize_rows(const ln_run *r, const ln_resize *s, size_t from, size_t end
 
         if (u.outside)
             resize_fill(r, s, i * width, width);
+        else if (s->nearest && i > from && resize_like_before(s, i))
+            memcpy((char *)r->out[0] + i * width * s->bytes, (char *)r->out[0] + (i - 1) * width * s->bytes, width * s->bytes);
         else if (s->nearest)
             resize_copy_row(r, s, &u, i);
         else if (r->in_desc[0].dtype == LINNET_F32)

@@ -18,9 +18,10 @@ typedef struct param {
 
 typedef struct state {
     size_t n, c, h, w, oh, ow, step; /* step: channels of a task */
+    bool   f32;
 } state;
 
-enum { ROI_MOST = 4096 };
+enum { ROI_MOST = 4096, ROI_SAMPLES = 1024 }; /* ROI_SAMPLES: of a bin, that the fast way takes */
 
 static bool roi_type(int32_t t)
 {
@@ -88,6 +89,8 @@ static linnet_status prepare(ln_prepare *q)
     s->w = (size_t)x->dim[3];
     s->oh = (size_t)y->dim[2];
     s->ow = (size_t)y->dim[3];
+    s->f32 = x->dtype == LINNET_F32 && s->h * s->w <= UINT32_MAX;
+    q->scratch = ROI_SAMPLES * (4 * sizeof(uint32_t) + 4 * sizeof(float));
     s->step = LN_MIN(LN_MAX((size_t)LN_CHUNK / 4 / (s->oh * s->ow), (size_t)1), s->c);
     q->tasks[0] = (size_t)y->dim[0] * ln_ceil_div(s->c, s->step);
     q->work = 16.0 * (double)ln_count(y);
@@ -187,6 +190,52 @@ static linnet_status roi_read_box(const ln_run *r, const state *s, size_t i, roi
     return LINNET_OK;
 }
 
+/* A sample of a bin, the same for all channels: four pixels of a plane and their weights. */
+typedef struct roi_sample { uint32_t at[4]; float w[4]; } roi_sample;
+
+/* Those inside the image; how many. */
+static size_t roi_samples(const state *s, const roi_box *b, size_t oy, size_t ox, roi_sample *to)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->grid_h; i++)
+        for (size_t j = 0; j < b->grid_w; j++) {
+            const double fy = b->y + b->bin_h * ((double)oy + ((double)i + 0.5) / (double)b->grid_h);
+            const double fx = b->x + b->bin_w * ((double)ox + ((double)j + 0.5) / (double)b->grid_w);
+            double wy, wx;
+            size_t y[2], x[2];
+            if (!roi_axis(fy, s->h, y, &wy) || !roi_axis(fx, s->w, x, &wx))
+                continue;
+            const double w[4] = { (1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx };
+            for (size_t k = 0; k < 4; k++) {
+                to[n].at[k] = (uint32_t)(y[k / 2] * s->w + x[k % 2]);
+                to[n].w[k] = (float)w[k];
+            }
+            n++;
+        }
+    return n;
+}
+
+/* Averages of f32: channels [first, end) of box i. */
+static void roi_f32(const ln_run *r, const state *s, const roi_box *b, size_t image, size_t i, size_t first, size_t end)
+{
+    const float each = 1.0f / (float)(b->grid_h * b->grid_w);
+    roi_sample *sample = r->scratch;
+
+    for (size_t o = 0; o < s->oh * s->ow; o++) {
+        const size_t n = roi_samples(s, b, o / s->ow, o % s->ow, sample);
+        for (size_t c = first; c < end; c++) {
+            const float *x = (const float *)r->in[0] + (image * s->c + c) * s->h * s->w;
+            float sum = 0;
+            for (size_t k = 0; k < n; k++) {
+                const roi_sample *p = &sample[k];
+                sum += p->w[0] * x[p->at[0]] + p->w[1] * x[p->at[1]] + p->w[2] * x[p->at[2]] + p->w[3] * x[p->at[3]];
+            }
+            ((float *)r->out[0])[(i * s->c + c) * s->oh * s->ow + o] = sum * each;
+        }
+    }
+}
+
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
@@ -202,6 +251,11 @@ static linnet_status run(const ln_run *r)
     const linnet_status st = roi_read_box(r, s, i, &b);
     if (st != LINNET_OK)
         return st;
+    const size_t samples = b.grid_h * b.grid_w;
+    if (s->f32 && !b.max && samples > 0 && samples <= ROI_SAMPLES) {
+        roi_f32(r, s, &b, image, i, first, end);
+        return LINNET_OK;
+    }
     for (size_t c = first; c < end; c++)
         for (size_t o = 0; o < s->oh * s->ow; o++)
             ln_set_f64(r->out_desc[0].dtype, r->out[0], (i * s->c + c) * s->oh * s->ow + o,

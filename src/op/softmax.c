@@ -1,9 +1,9 @@
 /*
  * softmax.c - Softmax, LogSoftmax and Hardmax along one axis.
  *
- * A row along the last axis is one kernel call. Along another axis the elements of a row lie
- * `inner` apart: they are gathered into scratch, computed there, and put back. Small floats are
- * computed in f32, f64 by plain loops in double.
+ * A row along the last axis is one kernel call. Along another axis many rows of f32 lie side by side and are
+ * computed together, a slice of the axis at a time. Of other types the elements of a row are gathered into
+ * scratch, computed there (in f32, those of f64 in double), and put back.
  */
 #include "op.h"
 
@@ -11,7 +11,13 @@
 
 typedef struct param { int64_t axis; } param;
 typedef void (*softmax_row)(size_t n, const float *x, float *y);
-typedef struct state { softmax_row row; size_t n, inner, rows, per; } state;
+typedef struct state {
+    softmax_row row;
+    size_t n, inner, rows, per;
+    size_t columns; /* rows side by side that a task computes together; 0: one after the other */
+} state;
+
+enum { SOFTMAX_COLUMNS = 1024 };
 
 static linnet_status infer(const ln_infer *q)
 {
@@ -55,6 +61,12 @@ static linnet_status softmax_prepare(ln_prepare *q, softmax_row row)
     s->per = LN_MAX((size_t)1, LN_CHUNK / 4 / LN_MAX(s->n, (size_t)1));
     q->tasks[0] = ln_ceil_div(s->rows, s->per);
     q->work = 8 * (double)ln_count(d);
+    if (s->inner > 1 && d->dtype == LINNET_F32 && row != softmax_hard) {
+        s->columns = LN_MIN(LN_MAX(LN_CHUNK / LN_MAX(s->n, (size_t)1) / 16 * 16, (size_t)16), (size_t)SOFTMAX_COLUMNS);
+        s->per = ln_ceil_div(s->inner, s->columns); /* tasks of one outer index */
+        q->tasks[0] = s->rows / s->inner * s->per;
+        return LINNET_OK;
+    }
     if (s->inner > 1 || d->dtype != LINNET_F32) {
         if (!ln_mul(s->n, sizeof(double), &bytes))
             return LINNET_ERR_LIMIT;
@@ -106,9 +118,43 @@ static void softmax_strided(const ln_run *r, const state *s, size_t from)
         ln_from_f32(t, x + i, 1, (char *)r->out[0] + (from + i * s->inner) * size);
 }
 
+static void softmax_columns(const ln_run *r, const state *s)
+{
+    const ln_kernels *k = r->kernel;
+    const size_t column = r->task % s->per * s->columns, w = LN_MIN(s->columns, s->inner - column);
+    const size_t from = r->task / s->per * s->n * s->inner + column;
+    const float *x = (const float *)r->in[0] + from;
+    float *y = (float *)r->out[0] + from, top[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], e[SOFTMAX_COLUMNS];
+    const bool logs = s->row == k->log_softmax_f32;
+
+    memcpy(top, x, w * sizeof *top);
+    memset(sum, 0, w * sizeof *sum);
+    for (size_t i = 1; i < s->n; i++)
+        k->reduce_rows_f32[LN_RED_MAX](w, x + i * s->inner, top);
+    for (size_t i = 0; i < s->n; i++) {
+        float *to = logs ? e : y + i * s->inner;
+        k->binary_f32[LN_BIN_SUB](w, x + i * s->inner, 1, top, 1, to);
+        k->unary_f32[LN_FN_EXP](w, to, to, 0, 0);
+        k->reduce_rows_f32[LN_RED_SUM](w, to, sum);
+    }
+    if (logs)
+        k->unary_f32[LN_FN_LOG](w, sum, sum, 0, 0);
+    for (size_t i = 0; i < s->n; i++) {
+        float *to = y + i * s->inner;
+        if (logs)
+            k->binary_f32[LN_BIN_SUB](w, x + i * s->inner, 1, top, 1, to);
+        k->binary_f32[logs ? LN_BIN_SUB : LN_BIN_DIV](w, to, 1, sum, 1, to);
+    }
+}
+
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
+
+    if (s->columns) {
+        softmax_columns(r, s);
+        return LINNET_OK;
+    }
     const size_t begin = r->task * s->per, end = LN_MIN(s->rows, begin + s->per);
 
     for (size_t row = begin; row < end; row++) {

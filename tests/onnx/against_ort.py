@@ -374,6 +374,118 @@ def top_k(r):
     return Layer("TopK", [x, np.array([k])], 2, domain="", standard=11, largest=int(r.integers(2)), const=(1,))
 
 
+@case
+def softmax(r):
+    return Layer(pick(r, "Softmax", "LogSoftmax"), [3 * f(r, 2, int(r.integers(1, 40)), int(r.integers(1, 1200)))], domain="",
+                 standard=13, axis=int(r.integers(3)))
+
+
+@case
+def arg_reduce(r):
+    x = r.integers(0, 6, (2, int(r.integers(1, 40)), int(r.integers(1, 700)))).astype(np.float32)
+    return Layer(pick(r, "ArgMax", "ArgMin"), [x], domain="", standard=13, axis=int(r.integers(3)), keepdims=int(r.integers(2)),
+                 select_last_index=int(r.integers(2)))
+
+
+@case
+def reduce(r):
+    x = f(r, *[int(r.integers(1, 20)) for _ in range(4)])
+    axes = np.flatnonzero(r.integers(0, 2, 4)).astype(np.int64)
+    op = pick(r, "ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare")
+    return Layer(op, [x, axes if len(axes) else np.array([3])], domain="", standard=18, const=(1,), keepdims=int(r.integers(2)))
+
+
+@case
+def cum_sum(r):
+    return Layer("CumSum", [f(r, 3, int(r.integers(1, 50)), int(r.integers(1, 300))), np.array(int(r.integers(-3, 3)))], domain="",
+                 standard=14, const=(1,), exclusive=int(r.integers(2)), reverse=int(r.integers(2)), atol=1e-4)
+
+
+@case
+def lp_normalization(r):
+    return Layer("LpNormalization", [f(r, 5, int(r.integers(1, 50)))], domain="", standard=13, axis=int(r.integers(2)),
+                 p=int(r.integers(1, 3)))
+
+
+@case
+def col2im(r):
+    k, s_, d = r.integers(1, 4, 2), r.integers(1, 4, 2), r.integers(1, 3, 2)
+    pads, image = r.integers(0, 3, 4), r.integers(8, 14, 2)
+    blocks = [(image[i] + pads[i] + pads[i + 2] - d[i] * (k[i] - 1) - 1) // s_[i] + 1 for i in range(2)]
+    return Layer("Col2Im", [f(r, 2, 3 * int(k.prod()), int(np.prod(blocks))), image.astype(np.int64), k.astype(np.int64)], domain="",
+                 standard=18, const=(1, 2), strides=s_.tolist(), dilations=d.tolist(), pads=pads.tolist())
+
+
+@case
+def roi_align(r):
+    box = np.sort(r.uniform(-5, 60, (7, 2, 2)), 1).reshape(7, 4).astype(np.float32)
+    return Layer("RoiAlign", [f(r, 2, 5, 12, 15), box, r.integers(0, 2, 7)], domain="", standard=16, output_height=3, output_width=4,
+                 spatial_scale=0.25, sampling_ratio=int(r.integers(0, 3)), mode=pick(r, "avg", "avg", "max"),
+                 coordinate_transformation_mode=pick(r, "half_pixel", "output_half_pixel"))
+
+
+@case
+def max_unpool(r):
+    at = np.stack([r.permutation(6 * 8 * 10)[:6 * 4 * 5] for _ in range(1)]).reshape(1, 6, 4, 5)
+    return Layer("MaxUnpool", [f(r, 1, 6, 4, 5), at], domain="", standard=11, kernel_shape=[2, 2], strides=[2, 2])
+
+
+@case
+def deform_conv(r):
+    off = f(r, 2, 2 * 2 * 9, 7, 6)
+    return Layer("DeformConv", [f(r, 2, 4, 7, 6), f(r, 6, 4, 3, 3), off, f(r, 6), np.abs(f(r, 2, 2 * 9, 7, 6))], domain="",
+                 standard=19, offset_group=2, pads=[1, 1, 1, 1], kernel_shape=[3, 3], atol=1e-4)
+
+
+@case
+def cross_entropy(r):
+    return Layer("SoftmaxCrossEntropyLoss", [f(r, 9, int(r.integers(1, 700))), np.zeros(9, np.int64)], domain="", standard=13,
+                 reduction=pick(r, "none", "sum", "mean"), atol=1e-4)
+
+
+@case
+def resize_nearest(r):
+    return Layer("Resize", [f(r, 1, 3, 7, 6), None, s([1, 1, r.uniform(0.5, 3), r.uniform(0.5, 3)])], domain="", standard=13, const=(2,),
+                 mode="nearest", nearest_mode=pick(r, "floor", "ceil", "round_prefer_floor"),
+                 coordinate_transformation_mode=pick(r, "asymmetric", "half_pixel"))
+
+
+@case
+def cast(r):
+    x = pick(r, 300 * f(r, 3, 70), r.integers(-300, 300, (3, 70)), q(r, np.uint8, 3, 70), q(r, np.int8, 3, 70),
+             r.integers(0, 2, (3, 70)).astype(bool), r.integers(-300, 300, (3, 70)).astype(np.int32))
+    to = pick(r, TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
+    return Layer("Cast", [x], domain="", standard=13, to=int(to))
+
+
+@case
+def compare(r):
+    a, b = r.integers(0, 4, (3, 1, 70)).astype(np.float32), r.integers(0, 4, pick(r, (5, 70), (5, 1), (1,))).astype(np.float32)
+    return Layer(pick(r, "Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"), [a, b], domain="", standard=16)
+
+
+@case
+def where(r):
+    return Layer("Where", [r.integers(0, 2, pick(r, (3, 70), (3, 1), (70,))).astype(bool), f(r, *pick(r, (3, 70), (1,))), f(r, 3, 70)],
+                 domain="", standard=16)
+
+
+@case
+def quantize_linear(r):
+    kind = pick(r, np.uint8, np.int8)
+    n = int(pick(r, 1, 5))
+    return Layer("QuantizeLinear", [10 * f(r, 3, 5, int(r.integers(1, 40))), np.abs(f(r, n)) + s(0.05), q(r, kind, n)], domain="",
+                 standard=13, axis=1)
+
+
+@case
+def dequantize_linear(r):
+    kind = pick(r, np.uint8, np.int8)
+    n = int(pick(r, 1, 5))
+    return Layer("DequantizeLinear", [q(r, kind, 3, 5, int(r.integers(1, 40))), np.abs(f(r, n)), q(r, kind, n)], domain="",
+                 standard=13, axis=1)
+
+
 # ---- the comparison ------------------------------------------------------------------------------------------------------
 
 
