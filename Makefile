@@ -123,6 +123,11 @@ check-clang:
 	$(BUILD)/clang/check
 	$(BUILD)/clang/tests
 check-all: test check-clang check-sanitize
+# A libFuzzer program over tokenisers' files: build/fuzz/text [FOLDER OF SEEDS]; needs clang.
+fuzz-text:
+	$(MAKE) BUILD=$(BUILD)/fuzz CC=clang CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined" $(BUILD)/fuzz/liblinnet.a
+	clang -O1 -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude -Itests -o $(BUILD)/fuzz/text tests/text/damage.c \
+	    tests/test.c $(BUILD)/fuzz/liblinnet.a $(LIBS)
 
 # Kernels against the peak measured in the same run, then models; MODELS= adds more of them.
 bench: all $(BUILD)/check
@@ -165,4 +170,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(EXAMPLE_OBJ:.o=.d)
-.PHONY: all clean conformance bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo
+.PHONY: all fuzz-text clean conformance bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo

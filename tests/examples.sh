@@ -30,7 +30,7 @@ ends() {
     [ $got -eq "$code" ] && pass || { miss "code $got, not $code, from $*"; head -n 5 "$at/text"; }
 }
 
-for name in speech stream_vad denoise sentiment/sentiment; do
+for name in speech stream_vad denoise sentiment/sentiment generate; do
     ends 0 "$build/examples/$name" --help
     ends 2 "$build/examples/$name"
     ends 2 "$build/examples/$name" --unheard-of

@@ -1,0 +1,257 @@
+/*
+ * generate.c - a causal language model goes on with a text.
+ *
+ *   generate [--tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S] [--tokenizer FILE]
+ *            [--prompt TEXT | --ids 1,2,3] [--end ID] MODEL
+ *
+ * The model takes tokens and gives logits. Where it has past_... inputs and present_... outputs, each step
+ * feeds one token and the caches of the step before; else each step runs all tokens so far, padded behind
+ * to a multiple of 32, which a causal model does not notice and which keeps the plan. Without a tokeniser
+ * the tokens themselves are printed.
+ */
+#include <linnet_text.h>
+
+#include "example.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 1 << 14, CACHES = 256, PAD = 32, ROLES = 3 };
+enum { ROLE_IDS, ROLE_POSITIONS, ROLE_MASK };
+
+typedef struct cache { size_t input, output; linnet_value_info info; float *data; size_t size; } cache;
+
+typedef struct generator {
+    linnet_model      *model;
+    linnet_session    *session;
+    linnet_tokenizer  *tokenizer;
+    linnet_sampler    *sampler;
+    linnet_value_info  role[ROLES];
+    int                place[ROLES]; /* input of that role, or -1 */
+    cache              past[CACHES];
+    size_t             caches, logits;
+    int64_t            values[ROLES][MOST]; /* as the model's integers, 64 or 32 bits */
+    int32_t            ids[MOST];
+    size_t             count, done; /* tokens, and those that are in the caches */
+    linnet_sampler_options how;
+} generator;
+
+/* ---- the model ----------------------------------------------------------------------- */
+
+static void find_inputs(generator *g)
+{
+    size_t presents = 0;
+
+    for (int r = 0; r < ROLES; r++)
+        g->place[r] = -1;
+    for (size_t i = 0; i < linnet_model_input_count(g->model); i++) {
+        linnet_value_info v;
+        linnet_model_input(g->model, i, &v);
+        if (strstr(v.name, "past") && v.dtype == LINNET_F32 && v.rank > 0 && g->caches < CACHES) {
+            g->past[g->caches].input = i;
+            g->past[g->caches++].info = v;
+            continue;
+        }
+        const int r = strstr(v.name, "mask") ? ROLE_MASK : strstr(v.name, "position") ? ROLE_POSITIONS : ROLE_IDS;
+        if ((v.dtype != LINNET_I64 && v.dtype != LINNET_I32) || v.rank < 1 || v.rank > 2 || g->place[r] >= 0)
+            fail("input %s is not one of a causal language model", v.name);
+        g->place[r] = (int)i;
+        g->role[r] = v;
+    }
+    for (size_t i = 0; i < linnet_model_output_count(g->model); i++) {
+        linnet_value_info v;
+        linnet_model_output(g->model, i, &v);
+        if (strstr(v.name, "present") && presents < g->caches)
+            g->past[presents++].output = i;
+        if (strstr(v.name, "logits"))
+            g->logits = i;
+    }
+    if (g->place[ROLE_IDS] < 0 || presents != g->caches)
+        fail("the model has no input of tokens, or %zu past inputs and %zu present outputs", g->caches, presents);
+}
+
+static void set_role(generator *g, int r, size_t n)
+{
+    const linnet_value_info *v = &g->role[r];
+    const int64_t one[2] = { (int64_t)n, 0 }, two[2] = { 1, (int64_t)n };
+    int32_t *narrow = (int32_t *)g->values[r];
+
+    if (g->place[r] < 0)
+        return;
+    for (size_t i = 0; v->dtype == LINNET_I32 && i < n; i++)
+        narrow[i] = (int32_t)g->values[r][i]; /* never overtakes what it reads */
+    set_input(g->session, (size_t)g->place[r], v->dtype, v->rank, v->rank == 1 ? one : two, g->values[r]);
+}
+
+/* The caches as they are after `done` tokens; none at the beginning. */
+static void set_caches(generator *g)
+{
+    for (size_t i = 0; i < g->caches; i++) {
+        cache *c = &g->past[i];
+        const linnet_tensor *t = g->done ? linnet_session_output(g->session, c->output) : NULL;
+        int64_t dims[LINNET_MAX_RANK];
+        for (int32_t d = 0; d < c->info.rank; d++) {
+            const char *symbol = c->info.symbol[d] ? c->info.symbol[d] : "";
+            const int open = c->info.dims[d] < 0, grows = strstr(symbol, "past") || strstr(symbol, "seq");
+            dims[d] = t ? linnet_tensor_dim(t, d) : open ? !grows : c->info.dims[d];
+        }
+        if (t && linnet_tensor_size(t) > c->size) {
+            c->size = 2 * linnet_tensor_size(t);
+            free(c->data);
+            c->data = malloc(c->size);
+        }
+        if (t && !c->data)
+            fail("no memory for the caches");
+        if (t)
+            memcpy(c->data, linnet_tensor_data(t), linnet_tensor_size(t));
+        set_input(g->session, c->input, LINNET_F32, c->info.rank, dims, c->data);
+    }
+}
+
+/* Runs the model on what it has not seen; the logits of the last token. */
+static const float *next_logits(generator *g, size_t *vocabulary)
+{
+    const size_t from = g->caches ? g->done : 0, fresh = g->count - from;
+    const size_t n = g->caches ? fresh : (fresh + PAD - 1) / PAD * PAD;
+
+    set_caches(g);
+    for (size_t i = 0; i < n; i++) {
+        g->values[ROLE_IDS][i] = from + i < g->count ? g->ids[from + i] : 0;
+        g->values[ROLE_POSITIONS][i] = (int64_t)(from + i);
+    }
+    for (size_t i = 0; i < from + n; i++)
+        g->values[ROLE_MASK][i] = 1;
+    set_role(g, ROLE_IDS, n);
+    set_role(g, ROLE_POSITIONS, n);
+    set_role(g, ROLE_MASK, from + n);
+    run(g->session);
+    g->done = g->count;
+    const linnet_tensor *y = linnet_session_output(g->session, g->logits);
+    *vocabulary = (size_t)linnet_tensor_dim(y, linnet_tensor_rank(y) - 1);
+    if (linnet_tensor_dtype(y) != LINNET_F32 || *vocabulary == 0 || linnet_tensor_count(y) < fresh * *vocabulary)
+        fail("the model's output is not logits of every token");
+    return (const float *)linnet_tensor_data(y) + (fresh - 1) * *vocabulary;
+}
+
+/* ---- text ---------------------------------------------------------------------------- */
+
+static void show(generator *g, linnet_decoder *d, int32_t id)
+{
+    char text[4096];
+    size_t size;
+    linnet_error err;
+
+    if (!g->tokenizer) {
+        if (id >= 0)
+            printf("%d ", (int)id);
+        return;
+    }
+    check(linnet_tokenizer_next(g->tokenizer, d, id, 0, text, sizeof text, &size, &err), "decoding", &err);
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}
+
+static void read_prompt(generator *g, const char *prompt, const char *ids)
+{
+    linnet_error err;
+
+    if (g->tokenizer && !ids)
+        check(linnet_tokenizer_encode(g->tokenizer, prompt, strlen(prompt), LINNET_TEXT_SPECIAL, g->ids, MOST,
+                                      &g->count, &err), "prompt", &err);
+    else if (prompt[0])
+        fail("a prompt of text needs --tokenizer");
+    for (char *end; ids && *ids && g->count < MOST; ids = *end == ',' ? end + 1 : "")
+        g->ids[g->count++] = (int32_t)strtol(ids, &end, 10);
+    if (g->count == 0)
+        g->ids[g->count++] = 1; /* the beginning, in llama2.c's models and many others */
+}
+
+static void generate(generator *g, size_t most, int32_t end)
+{
+    linnet_decoder state = { 0 };
+    linnet_error err;
+    double start = 0;
+    size_t made = 0, vocabulary;
+    int32_t token;
+
+    for (size_t i = 0; i < g->count; i++)
+        show(g, &state, g->ids[i]);
+    for (; made < most && g->count < MOST - PAD; made++) {
+        const float *logits = next_logits(g, &vocabulary);
+        if (!g->sampler)
+            check(linnet_sampler_create(vocabulary, &g->how, NULL, &g->sampler, &err), "sampler", &err);
+        check(linnet_sampler_next(g->sampler, logits, vocabulary, &token, &err), "sampler", &err);
+        if (made == 0)
+            start = seconds(); /* the first step plans */
+        if (token == end)
+            break;
+        g->ids[g->count++] = token;
+        show(g, &state, token);
+    }
+    show(g, &state, -1);
+    putchar('\n');
+    if (made > 1)
+        fprintf(stderr, "%zu tokens, %.0f tokens/s\n", made, (double)(made - 1) / (seconds() - start));
+}
+
+int main(int argc, char **argv)
+{
+    static const char help[] =
+        "usage: generate [--tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S] [--tokenizer FILE]\n"
+        "                [--prompt TEXT | --ids 1,2,3] [--end ID] MODEL\n";
+    static generator g;
+    const char *path = NULL, *file = NULL, *prompt = "", *ids = NULL;
+    size_t most = 200;
+    int32_t end = -1;
+    linnet_error err;
+
+    g.how = (linnet_sampler_options){ .struct_size = sizeof g.how, .temperature = 0.8f, .top_p = 0.95f, .seed = 1 };
+    for (int i = 1; i < argc; i++) {
+        const char *key = argv[i];
+        if (strcmp(key, "--help") == 0)
+            usage(help, 0);
+        if (strncmp(key, "--", 2) != 0) {
+            path = key;
+            continue;
+        }
+        if (i + 1 == argc)
+            usage(help, 1);
+        const char *value = argv[++i];
+        if (strcmp(key, "--tokens") == 0)
+            most = strtoull(value, NULL, 10);
+        else if (strcmp(key, "--temperature") == 0)
+            g.how.temperature = strtof(value, NULL);
+        else if (strcmp(key, "--top-k") == 0)
+            g.how.top_k = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(key, "--top-p") == 0)
+            g.how.top_p = strtof(value, NULL);
+        else if (strcmp(key, "--seed") == 0)
+            g.how.seed = strtoull(value, NULL, 10);
+        else if (strcmp(key, "--tokenizer") == 0)
+            file = value;
+        else if (strcmp(key, "--prompt") == 0)
+            prompt = value;
+        else if (strcmp(key, "--ids") == 0)
+            ids = value;
+        else if (strcmp(key, "--end") == 0)
+            end = (int32_t)strtol(value, NULL, 10);
+        else
+            usage(help, 1);
+    }
+    if (!path)
+        usage(help, 1);
+    g.session = open_session(path, &g.model);
+    find_inputs(&g);
+    if (file)
+        check(linnet_tokenizer_open(file, NULL, &g.tokenizer, &err), file, &err);
+    read_prompt(&g, prompt, ids);
+    generate(&g, most, end);
+    linnet_sampler_free(g.sampler);
+    linnet_tokenizer_free(g.tokenizer);
+    for (size_t i = 0; i < g.caches; i++)
+        free(g.past[i].data);
+    linnet_session_free(g.session);
+    linnet_model_free(g.model);
+    return 0;
+}
