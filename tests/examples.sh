@@ -86,5 +86,22 @@ if [ -f "$dtln" ]; then
 else
     skipped=$((skipped + 1)) && echo "skipped: DTLN is not at $dtln"
 fi
+# Language models: the greedy tokens are those of llama2.c's own program; a seed repeats itself.
+tell="$build/examples/generate"
+if [ -d "$shared/models/stories260k-llama2c" ]; then
+    story=$shared/models/stories260k-llama2c/model.onnx
+    says '^1 461 461 401 401 401 461 378 455 473 456 435 299 362 409 283 264 283 452 288 13 431 431 431 $' \
+        "$tell" --tokens 23 --temperature 0 "$story"
+    "$tell" --tokens 40 --seed 5 "$story" > "$at/one" 2> /dev/null
+    "$tell" --tokens 40 --seed 5 "$story" > "$at/two" 2> /dev/null
+    "$tell" --tokens 40 --seed 6 "$story" > "$at/other" 2> /dev/null
+    cmp -s "$at/one" "$at/two" && ! cmp -s "$at/one" "$at/other" && pass || miss "generate: seeds"
+    says 'tokens/s' "$tell" --tokens 3 --tokenizer tests/text/gpt2.json --prompt Once "$story"
+    ends 1 "$tell" --prompt text "$story"
+    says '^5 6 7 ' "$tell" --tokens 3 --ids 5,6,7 "$shared/models/tiny-gpt2-contrib/model.onnx"
+else
+    skipped=$((skipped + 1)) && echo "skipped: no language model at $shared"
+fi
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
