@@ -13,6 +13,7 @@
 #ifndef LN_KERNEL_H
 #define LN_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -127,11 +128,28 @@ typedef struct ln_wino {
     size_t pad, width, ldx; /* columns of padding, and of the image; floats from pixel to pixel */
 } ln_wino;
 
+/*
+ * A step of a recurrent layer for one sequence. With x = bias + h R, each sum in the order of gemm_f32, units
+ * [u0, u1) of the new hidden state h_new (and of the cell state c, in place) come from the gates x + xw, as
+ * ONNX has them, standard activations. r holds panels of `cell_units` units: [panels][hidden][gates][cell_units],
+ * the last one padded with anything. u0 is a multiple of cell_units, u1 too or `hidden`. h_new does not
+ * overlap h. back: the panels are taken from the end, so that a step finds first in the cache what the last
+ * step, which went the other way, had read last; the result is the same.
+ */
+typedef struct ln_cell_f32 {
+    size_t       hidden;
+    const float *r;
+    const float *bias; /* gates * hidden, or NULL */
+} ln_cell_f32;
+typedef void (*ln_cell_fn)(const ln_cell_f32 *s, const float *xw, const float *h, float *c, float *h_new,
+                           size_t u0, size_t u1, bool back);
+
 typedef struct ln_kernels {
     uint32_t isa;     /* the highest level in this table */
     uint32_t gemm_mr; /* most rows of a gemm call */
     uint32_t gemm_nr; /* columns of a packed panel */
     uint32_t lanes;   /* f32 lanes of a vector */
+    uint32_t cell_units; /* units of a panel of lstm_f32 and gru_f32 */
 
     ln_unary_f32       unary_f32[LN_FN_COUNT];
     ln_binary_f32      binary_f32[LN_BIN_COUNT];
@@ -145,6 +163,9 @@ typedef struct ln_kernels {
     /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,
                      size_t n0, size_t n1);
+
+    ln_cell_fn lstm_f32; /* gates i, o, f, c */
+    ln_cell_fn gru_f32;  /* gates z, r, h; linear before reset; c is not used */
 
     /*
      * Pack columns [n0, n1) of B (k x n, element p, j at b[p * rs + j * cs]),

@@ -92,7 +92,18 @@ static void gru_wide(ln_recurrent_wide *w)
     }
 }
 
-static const ln_recurrent_kind gru_kind = { "GRU", 3, 2, { "Sigmoid", "Tanh", NULL }, 1, gru_cell, gru_wide };
+static ln_cell_fn gru_fused(const ln_prepare *q);
+
+static const ln_recurrent_kind gru_kind = {
+    "GRU", 3, 2, { "Sigmoid", "Tanh", NULL }, 1, gru_cell, gru_wide, gru_fused
+};
+
+static ln_cell_fn gru_fused(const ln_prepare *q)
+{
+    const param *p = q->param;
+
+    return p->linear_before_reset && ln_recurrent_plain(q, &gru_kind) ? q->kernel->gru_f32 : NULL;
+}
 
 static linnet_status infer(const ln_infer *q)
 {

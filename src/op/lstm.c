@@ -87,9 +87,19 @@ static void lstm_wide(ln_recurrent_wide *w)
     }
 }
 
+static ln_cell_fn lstm_fused(const ln_prepare *q);
+
 static const ln_recurrent_kind lstm_kind = {
-    "LSTM", 4, 3, { "Sigmoid", "Tanh", "Tanh" }, 2, lstm_cell, lstm_wide
+    "LSTM", 4, 3, { "Sigmoid", "Tanh", "Tanh" }, 2, lstm_cell, lstm_wide, lstm_fused
 };
+
+static ln_cell_fn lstm_fused(const ln_prepare *q)
+{
+    const param *p = q->param;
+    const bool peep = q->in_count > 7 && q->in[7].dtype;
+
+    return !p->input_forget && !peep && ln_recurrent_plain(q, &lstm_kind) ? q->kernel->lstm_f32 : NULL;
+}
 
 static linnet_status infer(const ln_infer *q)
 {

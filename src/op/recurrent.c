@@ -236,18 +236,51 @@ LN_MUST_USE static bool recurrent_place(size_t count, size_t *at, size_t *place)
     return ln_add(*at, count, at) && ln_align_up(*at, LN_ALIGN / sizeof(float), at);
 }
 
+typedef struct recurrent_making { const ln_recurrent *s; const ln_kernels *kernel; } recurrent_making;
+
+static void recurrent_make_cells(const void *ctx, const void *r, void *out)
+{
+    const recurrent_making *w = ctx;
+
+    for (size_t d = 0; d < w->s->dirs; d++)
+        ln_recurrent_row_pack(w->s, w->kernel, (const float *)r + d * w->s->width * w->s->hidden,
+                              (float *)out + d * w->s->cells);
+}
+
+/* R for the fused kernel, likewise. */
+static linnet_status recurrent_cells(ln_prepare *q, ln_recurrent *s, size_t *floats)
+{
+    const recurrent_making making = { s, q->kernel };
+    const uint64_t facts[] = { 0x63656c6c, q->kernel->isa, q->kernel->cell_units, s->dirs, s->hidden, s->width };
+    const void *out = NULL;
+    size_t count, bytes;
+
+    if (!ln_mul(s->cells, s->dirs, &count) || !ln_mul(count, sizeof(float), &bytes)
+        || (!q->value[2] && !recurrent_place(count, floats, &s->cells_at)))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+    if (!q->value[2])
+        return LINNET_OK;
+    const linnet_status st = ln_plan_derive(q, 2, ln_dense_key(facts, LN_COUNT(facts)), bytes, recurrent_make_cells,
+                                            &making, &out);
+    s->cells_packed = out;
+    return st;
+}
+
 /* Pack W and R, or reserve the room for packing at run time. */
 static linnet_status recurrent_weights(ln_prepare *q, ln_recurrent *s, size_t *floats)
 {
-    const ln_dense_b w = { s->dirs, s->width * s->in, 1, s->in, 1.0f, 0 };
+    const size_t mats = s->dirs * (s->apart ? s->kind->gates : 1); /* of x.n columns each */
+    const ln_dense_b w = { mats, s->x.n * s->in, 1, s->in, 1.0f, 0 };
     linnet_status st;
 
     if (q->value[1]) {
         if ((st = ln_dense_derive(q, 1, &s->x, &w, &s->w_packed)) != LINNET_OK)
             return st;
-    } else if (!recurrent_place(s->dirs * s->x.packed, floats, &s->w_at)) {
+    } else if (!recurrent_place(mats * s->x.packed, floats, &s->w_at)) {
         return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
     }
+    if (s->fused)
+        return recurrent_cells(q, s, floats);
     for (size_t i = 0; i < s->parts; i++) {
         const ln_dense_b r = { s->dirs, s->width * s->hidden, 1, s->hidden, 1.0f, s->r_from[i] * s->hidden };
 
@@ -261,23 +294,39 @@ static linnet_status recurrent_weights(ln_prepare *q, ln_recurrent *s, size_t *f
     return LINNET_OK;
 }
 
+/* X * W in tasks that go round among the workers. */
+static void recurrent_share(const ln_prepare *q, ln_dense *d)
+{
+    const size_t want = (size_t)q->workers, tiles = d->m ? ln_ceil_div(d->m, d->rows) : 0;
+
+    if (want == 1 || tiles < want || d->tasks % want == 0)
+        return;
+    d->m_step = ln_ceil_div(tiles, want) * d->rows;
+    d->tasks = d->n_tasks * ln_ceil_div(d->m, d->m_step);
+}
+
 static linnet_status recurrent_fast(ln_prepare *q, ln_recurrent *s, size_t split)
 {
     const size_t most = LN_MIN((size_t)q->kernel->gemm_mr, (size_t)LN_RECURRENT_ROWS);
     const size_t cut = s->width - split * s->hidden;
-    size_t floats = 0, xw, rows, need;
+    size_t floats = 0, xw, rows, need, shared = 0;
     linnet_status st;
 
     s->parts = split ? 2 : 1;
     s->r_from[1] = cut;
     s->block = ln_ceil_div(s->batch, ln_ceil_div(s->batch, most));
     s->blocks = ln_ceil_div(s->batch, s->block);
-    if (!ln_mul(s->steps, s->batch, &rows) || !ln_mul(rows, s->width, &xw) || !ln_mul(xw, s->dirs, &xw)
-        || !ln_dense_init(&s->x, q->kernel, rows, s->width, s->in)
+    s->helpers = 1;
+    if (s->block == 1 && s->kind->fused)
+        s->fused = s->kind->fused(q);
+    if ((s->fused && !ln_recurrent_row_plan(s, q->kernel, q->workers, &shared))
+        || !ln_mul(s->steps, s->batch, &rows) || !ln_mul(rows, s->width, &xw) || !ln_mul(xw, s->dirs, &xw)
+        || !ln_dense_init(&s->x, q->kernel, s->apart ? s->steps : rows, s->apart ? s->hidden : s->width, s->in)
         || !ln_dense_init(&s->r[0], q->kernel, s->block, cut, s->hidden)
         || !ln_dense_init(&s->r[1], q->kernel, s->block, s->width - cut, s->hidden)
-        || !recurrent_place(xw, &floats, &s->xw_at))
+        || !recurrent_place(xw, &floats, &s->xw_at) || !recurrent_place(shared, &floats, &s->row_at))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
+    recurrent_share(q, &s->x);
     if ((st = recurrent_weights(q, s, &floats)) != LINNET_OK)
         return st;
     /* gate and x rows, then h, c and more rows */
@@ -288,9 +337,23 @@ static linnet_status recurrent_fast(ln_prepare *q, ln_recurrent *s, size_t split
     s->x_phase = q->value[1] && q->value[2] ? 0 : 1;
     q->phases = s->x_phase + 2;
     q->tasks[0] = s->dirs * 3; /* packing of W and of both parts of R; overwritten where constant */
-    q->tasks[s->x_phase] = s->dirs * s->x.tasks;
-    q->tasks[s->x_phase + 1] = s->dirs * s->blocks;
+    q->tasks[s->x_phase] = s->apart ? 1 : s->dirs * s->x.tasks;
+    q->tasks[s->x_phase + 1] = s->dirs * s->blocks * s->helpers;
     return LINNET_OK;
+}
+
+bool ln_recurrent_plain(const ln_prepare *q, const ln_recurrent_kind *kind)
+{
+    const ln_recurrent_param *p = q->param;
+    const size_t count = p->activations.count;
+    ln_recurrent_act preset[2][3], given[2][3];
+    const ln_recurrent_param none = { .clip = INFINITY };
+
+    memset(preset, 0, sizeof preset);
+    memset(given, 0, sizeof given);
+    return p->clip == INFINITY && (!count || (recurrent_acts(&none, kind, recurrent_dirs(p), preset)
+                                              && recurrent_acts(p, kind, recurrent_dirs(p), given)
+                                              && memcmp(preset, given, sizeof given) == 0));
 }
 
 linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind, size_t split)
@@ -328,20 +391,30 @@ static void *recurrent_out(const ln_run *r, const ln_recurrent *s, int32_t i)
     return i < s->out_count ? r->out[i] : NULL;
 }
 
+/* `mats` packed matrices, one behind the other, from rows of W or R that lie so too. */
+static void recurrent_pack_mats(const ln_run *r, const ln_dense *d, size_t mats, const float *from, float *to)
+{
+    const ln_dense_b b = { 1, 0, 1, d->k, 1.0f, 0 };
+
+    for (size_t i = 0; i < mats; i++)
+        for (size_t t = 0; t < d->pack_tasks; t++)
+            ln_dense_pack(d, r->kernel, from + i * d->n * d->k, &b, to + i * d->packed, t);
+}
+
 static void recurrent_pack(const ln_run *r, const ln_recurrent *s)
 {
-    const size_t what = r->task % 3, dir = r->task / 3;
-    const bool is_w = what == 0;
-    const ln_dense *d = is_w ? &s->x : &s->r[what - 1];
-    const size_t rows = is_w ? s->in : s->hidden;
-    const size_t start = dir * s->width * rows + (is_w ? 0 : s->r_from[what - 1] * rows);
-    const ln_dense_b b = { 1, 0, 1, rows, 1.0f, 0 };
+    const size_t what = r->task % 3, dir = r->task / 3, mats = s->apart ? s->kind->gates : 1;
+    const float *w = (const float *)r->in[1] + dir * s->width * s->in;
+    const float *rec = (const float *)r->in[2] + dir * s->width * s->hidden;
+    float *work = r->workspace;
 
-    if (is_w ? s->w_packed != NULL : (what > s->parts || s->r_packed[what - 1] != NULL))
-        return;
-    for (size_t t = 0; t < d->pack_tasks; t++)
-        ln_dense_pack(d, r->kernel, (const float *)r->in[is_w ? 1 : 2] + start, &b,
-                      (float *)r->workspace + (is_w ? s->w_at : s->r_at[what - 1]) + dir * d->packed, t);
+    if (what == 0 && !s->w_packed)
+        recurrent_pack_mats(r, &s->x, mats, w, work + s->w_at + dir * mats * s->x.packed);
+    else if (what == 1 && s->fused && !s->cells_packed)
+        ln_recurrent_row_pack(s, r->kernel, rec, work + s->cells_at + dir * s->cells);
+    else if (what > 0 && !s->fused && what <= s->parts && !s->r_packed[what - 1])
+        recurrent_pack_mats(r, &s->r[what - 1], 1, rec + s->r_from[what - 1] * s->hidden,
+                            work + s->r_at[what - 1] + dir * s->r[what - 1].packed);
 }
 
 static void recurrent_project(const ln_run *r, const ln_recurrent *s)
@@ -355,6 +428,10 @@ static void recurrent_project(const ln_run *r, const ln_recurrent *s)
     const float *x = r->in[0];
     size_t m[2], n[2];
 
+    if (r->task == 0 && s->fused)
+        ln_recurrent_row_start(r, s);
+    if (s->apart)
+        return;
     if (s->x.m == 1) { /* summed like one row of many: a stream has the bits of its sequence */
         ln_dense_range(&s->x, r->task % s->x.tasks, m, n);
         r->kernel->gemm_f32(&g, 1, &x, xw, s->width, NULL, 0, n[0], n[1]);
@@ -558,6 +635,9 @@ linnet_status ln_recurrent_run(const ln_run *r)
         recurrent_pack(r, s);
     else if (r->phase == s->x_phase)
         recurrent_project(r, s);
+    else if (s->fused)
+        return ln_recurrent_row_run(r, s, s->w_packed ? s->w_packed : (const float *)r->workspace + s->w_at,
+                                    s->cells_packed ? s->cells_packed : (const float *)r->workspace + s->cells_at);
     else
         return recurrent_walk(r, s);
     return LINNET_OK;

@@ -51,6 +51,14 @@ typedef struct ln_recurrent {
     const float *w_packed, *r_packed[2]; /* NULL: packed in the workspace */
     size_t       xw_at, w_at, r_at[2];   /* places in the workspace, in floats */
     int32_t      x_phase;
+
+    /* A single sequence on the fused kernel of its cell (recurrent_row.c). */
+    ln_cell_fn   fused;          /* NULL: not possible, or several sequences in a block */
+    size_t       helpers, units; /* tasks of a row; units of each but the last */
+    bool         apart;          /* helpers compute X W themselves: W is packed gate by gate */
+    size_t       cells;          /* floats of R in the order of the kernel, for one direction */
+    const float *cells_packed;   /* NULL: packed in the workspace */
+    size_t       cells_at, row_at, row_floats; /* places in the workspace; what a row's helpers share */
 } ln_recurrent;
 
 /* A block of sequences in one direction, at work. Rows of h, c, more are `hidden` long. */
@@ -81,12 +89,26 @@ typedef struct ln_recurrent_kind {
     /* One step: new h and c of the rows that are active. Row i of X * W is xw + i * ldx. */
     void      (*cell)(ln_recurrent_block *b, const float *xw, size_t ldx);
     void      (*wide)(ln_recurrent_wide *w);
+    /* The kernel of a whole step with the preset activations, where there is one for these inputs and attributes. */
+    ln_cell_fn (*fused)(const ln_prepare *q);
 } ln_recurrent_kind;
 
 linnet_status ln_recurrent_infer(const ln_infer *q, const ln_recurrent_kind *kind);
 /* The last `split` gates of R are multiplied apart from the rest; 0: none. */
 linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind, size_t split);
 linnet_status ln_recurrent_run(const ln_run *r);
+/* No clip, and the preset activations: what fused kernels know. */
+bool ln_recurrent_plain(const ln_prepare *q, const ln_recurrent_kind *kind);
+
+/* ---- one sequence on the fused kernels (recurrent_row.c) ---- */
+
+/* Helpers, and what they share: *floats of workspace. False: too large. */
+LN_MUST_USE bool ln_recurrent_row_plan(ln_recurrent *s, const ln_kernels *kernel, int32_t workers, size_t *floats);
+/* R of one direction in the order of the kernel. */
+void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, float *cells);
+/* Before the phase that walks. */
+void ln_recurrent_row_start(const ln_run *r, const ln_recurrent *s);
+linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const float *cells);
 
 /* ---- for cells --------------------------------------------------------------- */
 

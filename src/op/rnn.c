@@ -26,7 +26,7 @@ static void rnn_wide(ln_recurrent_wide *w)
         w->h[j] = ln_recurrent_act_f64(w, 0, w->x[j] + w->hr[j]);
 }
 
-static const ln_recurrent_kind rnn_kind = { "RNN", 1, 1, { "Tanh", NULL, NULL }, 1, rnn_cell, rnn_wide };
+static const ln_recurrent_kind rnn_kind = { "RNN", 1, 1, { "Tanh", NULL, NULL }, 1, rnn_cell, rnn_wide, NULL };
 
 static linnet_status infer(const ln_infer *q)
 {

@@ -424,3 +424,48 @@ void test_state_files(void)
     }
     linnet_pool_free(pool);
 }
+
+/* A host's parallel_for that runs tasks one after another, last first: helpers must not wait for each other. */
+static void backwards(void *user, size_t count, linnet_task_fn task, void *context)
+{
+    (void)user;
+    for (size_t i = count; i-- > 0;)
+        task(context, i, (int32_t)(i % 4));
+}
+
+/* The same bits from one thread, from pools of 2 to 5 threads and from hosts that run tasks one by one. */
+void test_state_helpers(void)
+{
+    linnet_pool *pool[5];
+    linnet_options opt;
+
+    linnet_options_init(&opt);
+    for (int i = 0; i < 4; i++)
+        EXPECT_OK(linnet_pool_create(2 + i, NULL, &pool[i], &test_error));
+    EXPECT_OK(linnet_pool_wrap(4, backwards, NULL, NULL, &pool[4], &test_error));
+    for (size_t k = 0; k < 2; k++) {
+        const cell *c = &cells[k];
+        const int64_t x_dims[] = { STEPS, 1, IN };
+        linnet_tensor *x = test_random_f32(3, x_dims, -1, 1);
+        linnet_model *m = cell_model(c, -1, 1, NULL);
+        float *want = calloc(STEPS * HIDDEN, sizeof *want), *got = calloc(STEPS * HIDDEN, sizeof *got);
+        for (int i = -1; i < 5; i++) {
+            linnet_session *s;
+            opt.pool = i < 0 ? NULL : pool[i];
+            EXPECT_OK(linnet_session_create(m, &opt, &s, &test_error));
+            cell_tie(s, c);
+            for (int run = 0; run < 20; run++) {
+                EXPECT_OK(linnet_session_reset(s, &test_error));
+                EXPECT_OK(cell_feed(s, linnet_tensor_data(x), 1, 0, STEPS, i < 0 ? want : got));
+                EXPECT(i < 0 || memcmp(want, got, STEPS * HIDDEN * sizeof *want) == 0);
+            }
+            linnet_session_free(s);
+        }
+        linnet_model_free(m);
+        linnet_tensor_free(x);
+        free(want);
+        free(got);
+    }
+    for (int i = 0; i < 5; i++)
+        linnet_pool_free(pool[i]);
+}
