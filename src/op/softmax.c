@@ -39,7 +39,7 @@ static void softmax_hard(size_t n, const float *x, float *y)
     size_t best = 0;
 
     for (size_t i = 1; i < n; i++)
-        best = x[i] > x[best] ? i : best;
+        best = x[i] > x[best] || (x[i] != x[i] && x[best] == x[best]) ? i : best; /* the first NaN wins */
     for (size_t i = 0; i < n; i++)
         y[i] = i == best ? 1.0f : 0.0f;
 }
@@ -85,7 +85,7 @@ static void softmax_f64(const ln_kernels *k, const state *s, double *x)
     size_t best = 0;
 
     for (size_t i = 1; i < s->n; i++) {
-        best = x[i] > x[best] ? i : best;
+        best = x[i] > x[best] || (x[i] != x[i] && x[best] == x[best]) ? i : best;
         top = x[i] > top || x[i] != x[i] ? x[i] : top;
     }
     for (size_t i = 0; i < s->n; i++)
