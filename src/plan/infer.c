@@ -88,13 +88,16 @@ linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, v
     for (int32_t i = 0; i < n->out_count; i++)
         if (out[i].dtype)
             q->work += (double)ln_count(&out[i]);
+    const bool empty = q->work == 0.0 && !(n->op->flags & LN_OP_RANDOM);
     q->planner = pl;
-    if (!n->op->prepare)
-        return LINNET_OK;
     q->err = &why;
-    const linnet_status st = n->op->prepare(q);
+    const linnet_status st = n->op->prepare ? n->op->prepare(q) : LINNET_OK;
     q->err = NULL;
-    return st ? ln_fail_layer(err, st, n, why.message[0] ? why.message : n->op->name) : LINNET_OK;
+    if (st)
+        return ln_fail_layer(err, st, n, why.message[0] ? why.message : n->op->name);
+    for (int32_t i = 0; i < LN_MAX_PHASES && empty; i++) /* no output has an element: nothing to run */
+        q->tasks[i] = 0;
+    return LINNET_OK;
 }
 
 void *ln_plan_alloc(ln_prepare *q, size_t count, size_t size)
