@@ -569,7 +569,9 @@ LINNET_API const linnet_tensor *linnet_session_output(const linnet_session *s, s
  * input later gives the state that value (copied too, so it need not be kept). An open dimension is taken
  * from another input that has been set and names the same symbol; where there is none, set the tied
  * input once. Type and shape of both must be the same once planned: else LINNET_ERR_SHAPE, here or at the run.
- * A run that fails leaves the state as it was. Tying may allocate, runs do not. In a placed session ties
+ * A run that fails leaves the state as it was. A cache that TensorScatter alone reads and makes is written
+ * where it lies: a run costs the new rows only, and one that fails may leave these rows (no others) written.
+ * Tying may allocate, runs do not. In a placed session ties
  * come from linnet_options, and linnet_session_size() counts them.
  */
 LINNET_API linnet_status linnet_session_tie(linnet_session *s, size_t output, size_t input, linnet_error *err);

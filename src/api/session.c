@@ -129,8 +129,10 @@ linnet_status linnet_session_size(const linnet_model *m, const linnet_options *o
         st = ln_fail(err, LINNET_ERR_MEMORY, "out of memory for a session");
     else if (!session_declared(m, s->input))
         st = ln_fail(err, LINNET_ERR_SHAPE, "an input of the model has an open dimension: its memory cannot be known");
-    else if ((st = ln_session_ties(s, opt, &arena, err)) == LINNET_OK)
+    else if ((st = ln_session_ties(s, opt, &arena, err)) == LINNET_OK) {
+        config = ln_session_config(s);
         st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, &need, &plan, err);
+    }
     if (!st) {
         const size_t own = (arena.total + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
         ln_plan_free(plan);
@@ -173,6 +175,7 @@ linnet_status linnet_session_place(const linnet_model *m, const linnet_options *
     const size_t own = (arena.used + LN_ALIGN - 1) & ~(size_t)(LN_ALIGN - 1);
     if (own >= size)
         return ln_fail(err, LINNET_ERR_MEMORY, "the memory given is too small for the session");
+    config = ln_session_config(s);
     st = ln_plan_create(s->model, s->graph, &config, s->input, base + own, size - own, NULL, &s->plan, err);
     if (st)
         return st == LINNET_ERR_MEMORY

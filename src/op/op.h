@@ -158,7 +158,8 @@ enum {
     LN_OP_ADD       = 1 << 6, /* takes a residual, input LN_RESIDUAL, in the output's shape, to add before the activation */
     LN_OP_CONTROL   = 1 << 7, /* runs subgraphs; the executor handles it */
     LN_OP_BIAS      = 1 << 8, /* takes a bias of one number per last-axis column as input LN_BIAS */
-    LN_OP_PLANES    = 1 << 9  /* with LN_OP_SPATIAL: reads few channels well where they come first */
+    LN_OP_PLANES    = 1 << 9, /* with LN_OP_SPATIAL: reads few channels well where they come first */
+    LN_OP_CACHE     = 1 << 10 /* output 0 is input 0 with a few rows written anew: best in the same memory */
 };
 
 /*

@@ -34,6 +34,12 @@ static linnet_status prepare(ln_prepare *q)
     return LINNET_OK;
 }
 
+/* The step from which entry b of the batch is written. */
+static int64_t scatter_at(const ln_run *r, int64_t b)
+{
+    return ((const state *)r->state)->has_at ? ((const int64_t *)r->in[2])[b] : 0;
+}
+
 static linnet_status run(const ln_run *r)
 {
     const param *p = r->param;
@@ -44,15 +50,18 @@ static linnet_status run(const ln_run *r)
 
     if (!ln_axis(p->axis, past->rank, &axis) || !r->out[0])
         return LINNET_OK;
-    if (r->out[0] != r->in[0])
-        memcpy(r->out[0], r->in[0], ln_count(past) * size);
     const int64_t length = past->dim[axis], steps = up->dim[axis];
     const size_t inner = ln_count_range(past, axis + 1, past->rank) * size, middle = ln_count_range(past, 1, axis);
-    for (int64_t b = 0; b < past->dim[0]; b++) {
-        const int64_t at = ((const state *)r->state)->has_at ? ((const int64_t *)r->in[2])[b] : 0;
+    for (int64_t b = 0; b < past->dim[0]; b++) { /* all of them before the first byte is written */
+        const int64_t at = scatter_at(r, b);
         if (at < 0 || at > length || (!circular && at > length - steps))
             return ln_fail(r->err, LINNET_ERR_DATA, "TensorScatter: %lld steps from %lld in a cache of %lld",
                            (long long)steps, (long long)at, (long long)length);
+    }
+    if (r->out[0] != r->in[0])
+        memcpy(r->out[0], r->in[0], ln_count(past) * size);
+    for (int64_t b = 0; b < past->dim[0]; b++) {
+        const int64_t at = scatter_at(r, b);
         for (size_t m = 0; m < middle && inner; m++) {
             const size_t row = (size_t)b * middle + m;
             for (int64_t t = 0; t < steps; t++)
@@ -71,5 +80,5 @@ static const ln_attr attr[] = {
 
 const ln_op ln_op_tensor_scatter = {
     .name = "TensorScatter", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(state), .in_min = 2,
-    .in_max = 3, .inplace = 1, .infer = infer, .prepare = prepare, .run = run,
+    .in_max = 3, .flags = LN_OP_CACHE, .inplace = 1, .infer = infer, .prepare = prepare, .run = run,
 };

@@ -17,6 +17,7 @@ typedef struct plan_value {
     int32_t  block; /* of a root: index, or LN_NONE */
     int32_t  input; /* index of the graph input, or LN_NONE */
     bool     pinned; /* of a root: an output of the model; never overwritten */
+    bool     tied;   /* a cache that its step writes where the tied input lies */
     ln_slot *slot;  /* where dynamic steps look, or NULL */
 } plan_value;
 
@@ -87,6 +88,32 @@ static bool plan_is_view(const ln_graph *g, const ln_node *n)
            g->value[n->in[0]].shaped && n->out[0] != LN_NONE;
 }
 
+/*
+ * Outputs that are tied to an input and repeat it but for a few rows are written in the input's
+ * memory, where nothing else looks at what was there before.
+ */
+static linnet_status plan_ties(plan_work *w)
+{
+    const ln_graph *g = w->g;
+    int32_t *use = ln_arena_alloc(w->pl.brief, g->value_count + 1, sizeof *use);
+
+    if (!use)
+        return plan_full(w->err);
+    ln_graph_uses(g, use);
+    for (size_t i = 0; i < w->plan->config.tie_count; i++) {
+        const ln_tie *t = &w->plan->config.tie[i];
+        const int32_t out = g->output[t->output], in = g->input[t->input];
+        const ln_node *n = g->value[out].producer == LN_NONE ? NULL : &g->node[g->value[out].producer];
+
+        if (!n || n->dynamic || !(n->op->flags & LN_OP_CACHE) || n->out[0] != out || n->in[0] != in || use[in] != 1 ||
+            !g->value[out].shaped || !ln_same_shape(&g->value[out].desc, &g->value[in].desc))
+            continue;
+        w->value[out].root = in;
+        w->value[out].tied = true;
+    }
+    return LINNET_OK;
+}
+
 static linnet_status plan_values(plan_work *w)
 {
     const ln_graph *g = w->g;
@@ -104,7 +131,7 @@ static linnet_status plan_values(plan_work *w)
     for (size_t i = 0; i < g->node_count; i++)
         if (plan_is_view(g, &g->node[i]))
             w->value[g->node[i].out[0]].root = g->node[i].in[0];
-    return LINNET_OK;
+    return plan_ties(w);
 }
 
 static void plan_use(plan_work *w, int32_t value, int32_t step)
@@ -274,8 +301,8 @@ static linnet_status plan_outputs(plan_work *w, const ln_node *n, int32_t step)
         plan_value *v = &w->value[n->out[k]];
         if (!ln_desc_bytes(&w->g->value[n->out[k]].desc, &size))
             return plan_full(w->err);
-        if (v->last == LN_NONE && !v->pinned)
-            continue; /* nobody wants it */
+        if (v->tied || (v->last == LN_NONE && !v->pinned))
+            continue; /* it has memory, or nobody wants it */
         const int32_t over = k == 0 ? plan_in_place(w, n, step, size) : LN_NONE;
         if (over != LN_NONE) {
             plan_value *r = &w->value[over];
@@ -501,6 +528,10 @@ static linnet_status plan_readers(plan_work *w)
         for (int32_t k = 0; k < s->node->in_count; k++)
             if ((st = plan_reader(w, s->node->in[k], (const void **)(uintptr_t)&s->run.in[k])) != LINNET_OK)
                 return st;
+        for (int32_t k = 0; k < s->node->out_count; k++)
+            if (s->node->out[k] != LN_NONE && w->value[s->node->out[k]].tied &&
+                (st = plan_reader(w, s->node->out[k], (const void **)(uintptr_t)&s->run.out[k])) != LINNET_OK)
+                return st;
     }
     for (size_t i = 0; i < w->g->value_count; i++)
         if (w->value[i].slot &&
@@ -532,7 +563,9 @@ static linnet_status plan_results(plan_work *w, int32_t **copy_block)
             if (!ln_desc_bytes(&r->desc, &size))
                 return plan_full(w->err);
             st = plan_reader(w, v, &r->from);
-            plan_new_block(w, size, 0, (int32_t)p->step_count, &(*copy_block)[i]);
+            r->tied = w->value[v].tied;
+            if (!r->tied)
+                plan_new_block(w, size, 0, (int32_t)p->step_count, &(*copy_block)[i]);
         }
         if (st)
             return st;

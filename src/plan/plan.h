@@ -70,12 +70,22 @@ const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint6
 
 /* ---- the plan --------------------------------------------------------------------- */
 
+/* Output `output` of a run is input `input` of the next. */
+typedef struct ln_tie {
+    size_t output, input;
+    bool   follows; /* its shape was found from other inputs, and may change with them after a reset */
+    void  *data;
+    size_t room;    /* bytes at data */
+} ln_tie;
+
 typedef struct ln_config {
     linnet_allocator alloc;
     linnet_limits    limits;
     linnet_pool     *pool;
     uint32_t         isa, passes;
     bool             exact, profile;
+    const ln_tie    *tie; /* of the session that is planned: a cache among them is written where it lies */
+    size_t           tie_count;
 } ln_config;
 
 /* A sequence while running: tensors in memory that grows and is kept. */
@@ -126,6 +136,7 @@ typedef struct ln_result {
     const void *from;  /* where the steps leave it; patched where it is an input */
     ln_slot    *slot;  /* not NULL: a dynamic step decides */
     int32_t     input; /* LN_NONE, or the input that it is the same as */
+    bool        tied;  /* that input is written in place: nothing to copy */
     void       *copy;  /* session memory that a constant or an input is copied to, else NULL */
 } ln_result;
 
@@ -255,14 +266,6 @@ void ln_copy_rows(void *y, size_t ldy, const void *x, size_t ldx, size_t outer, 
 /* ---- the session object ------------------------------------------------------------------------ */
 
 enum { LN_GIVEN_TENSOR, LN_GIVEN_SEQUENCE, LN_GIVEN_NOTHING };
-
-/* Output `output` of a run is input `input` of the next. */
-typedef struct ln_tie {
-    size_t output, input;
-    bool   follows; /* its shape was found from other inputs, and may change with them after a reset */
-    void  *data;
-    size_t room;    /* bytes at data */
-} ln_tie;
 
 struct linnet_session {
     linnet_model *model;

@@ -160,13 +160,28 @@ bool ln_session_shapes_fit(const linnet_session *s)
 
 linnet_status ln_session_plan(linnet_session *s, linnet_error *err)
 {
-    ln_plan *plan;
-
     if (s->plan && ln_session_shapes_fit(s))
         return LINNET_OK;
     if (s->placed)
         return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
-    linnet_status st = ln_plan_create(s->model, s->graph, &s->config, s->input, NULL, 0, NULL, &plan, err);
+    return ln_session_plan_anew(s, err);
+}
+
+ln_config ln_session_config(const linnet_session *s)
+{
+    ln_config config = s->config;
+
+    config.tie = s->tie;
+    config.tie_count = s->tie_count;
+    return config;
+}
+
+linnet_status ln_session_plan_anew(linnet_session *s, linnet_error *err)
+{
+    const ln_config config = ln_session_config(s);
+    ln_plan *plan;
+    linnet_status st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, NULL, &plan, err);
+
     if (st)
         return st;
     if ((st = ln_state_fits(s, plan, err)) != LINNET_OK) {
@@ -206,6 +221,8 @@ static linnet_status run_results(linnet_session *s, linnet_error *err)
             t->data = (void *)(uintptr_t)r->slot->data;
             if (!ln_desc_bytes(&t->desc, &t->size))
                 t->size = 0;
+        } else if (r->tied) {
+            t->data = (void *)(uintptr_t)r->from;
         } else if (r->copy && t->size) {
             memcpy(r->copy, r->input != LN_NONE ? s->input_data[r->input] : r->from, t->size);
         }

@@ -8,6 +8,10 @@
 
 /* Plan for the shapes in s->input, unless the plan there is fits them. */
 linnet_status ln_session_plan(linnet_session *s, linnet_error *err);
+/* For the same shapes too, as ties have changed. On failure the old plan stays. */
+linnet_status ln_session_plan_anew(linnet_session *s, linnet_error *err);
+/* Its configuration with its ties, for a plan. */
+ln_config     ln_session_config(const linnet_session *s);
 bool          ln_session_shapes_fit(const linnet_session *s);
 void          ln_session_outputs(linnet_session *s);
 linnet_status ln_session_run(linnet_session *s, linnet_error *err);

@@ -2,7 +2,8 @@
  * state.c - what a session remembers from one run to the next: tied outputs and inputs.
  *
  * The state lies in memory of its own, which is the input's data; a run that succeeds ends by
- * copying the tied outputs there, so one that fails leaves the state as it was.
+ * copying the tied outputs there, so one that fails leaves the state as it was. Caches that a layer
+ * writes row by row are written there at once, and need no copy.
  */
 #include "session.h"
 
@@ -47,6 +48,14 @@ static int64_t state_symbol(const linnet_session *s, const char *symbol)
                 return s->input[i].dim[k];
     }
     return LN_UNKNOWN;
+}
+
+/* The output is a cache that its layer writes row by row: plans know of its tie. */
+static bool state_is_cache(const linnet_session *s, const ln_tie *t)
+{
+    const int32_t at = s->graph->value[s->graph->output[t->output]].producer;
+
+    return at != LN_NONE && (s->graph->node[at].op->flags & LN_OP_CACHE);
 }
 
 /* False: not all of it is known. */
@@ -121,7 +130,7 @@ linnet_status ln_state_advance(linnet_session *s, linnet_error *err)
     for (size_t i = 0; i < s->tie_count; i++) {
         const linnet_tensor *t = &s->output[s->tie[i].output];
 
-        if (t->size)
+        if (t->size && t->data != s->tie[i].data)
             memcpy(s->tie[i].data, t->data, t->size);
     }
     return LINNET_OK;
@@ -173,6 +182,12 @@ linnet_status ln_state_tie(linnet_session *s, size_t output, size_t input, ln_ar
         s->input_data[input] = first;
         if (!arena)
             ln_free(&s->config.alloc, t->data, t->room);
+        return st;
+    }
+    if (s->plan && state_is_cache(s, t) && (st = ln_session_plan_anew(s, err)) != LINNET_OK) {
+        s->tie_count--;
+        s->input_data[input] = first;
+        ln_free(&s->config.alloc, t->data, t->room);
         return st;
     }
     if (known) {
