@@ -1,9 +1,10 @@
 /*
  * dynamic.c - a step whose shapes are known only while running.
  *
- * It is planned anew in each run: by then every input has its elements, so infer() never has
- * to wait. What it needs comes out of blocks that grow and are kept: once the largest
- * shapes have been seen, a run allocates nothing.
+ * It is planned while running, when every input has its elements, so that infer() never has to wait; and
+ * planned once for as long as shapes stay, where shapes and constants decide everything. What it
+ * needs comes out of blocks that grow and are kept: once the largest shapes have been seen, a run
+ * allocates nothing.
  */
 #include "session.h"
 
@@ -116,6 +117,7 @@ void ln_dynamic_free(const ln_config *c, ln_step *step)
 
     for (int32_t i = 0; i < step->node->in_count + step->node->out_count; i++)
         hold_free(c, &d->hold[i]);
+    ln_free(&c->alloc, d->own, d->own_size);
     for (size_t i = 0; i < d->body_count; i++)
         ln_session_end(d->body[i].session);
 }
@@ -135,57 +137,104 @@ static linnet_status dynamic_outputs(linnet_session *s, const ln_node *n, ln_dyn
     return LINNET_OK;
 }
 
+static bool dynamic_as_before(const ln_node *n, const ln_dynamic *d)
+{
+    for (int32_t i = 0; i < n->in_count; i++)
+        if (d->in_desc[i].dtype != d->seen[i].dtype || !ln_same_shape(&d->in_desc[i], &d->seen[i]))
+            return false;
+    return true;
+}
+
+/* Shapes of the outputs from value[]; memory that infer() asks for is in the block that all dynamic steps share. */
+static linnet_status dynamic_shapes(linnet_session *s, const ln_node *n, ln_dynamic *d, linnet_error *err)
+{
+    for (;;) {
+        ln_arena work;
+        ln_arena_init_fixed(&work, s->work, s->work_size);
+        memset(d->out_desc, 0, (size_t)n->out_count * sizeof *d->out_desc);
+        const linnet_status st = ln_node_infer(n, &s->config.limits, d->in_desc, d->value, d->out_desc, &work, err);
+        if (st != LINNET_ERR_MEMORY)
+            return st;
+        if (!ln_hold_room(&s->config, &s->work, &s->work_size, LN_MAX(s->work_size * 2, (size_t)65536), 0))
+            return dynamic_full(err);
+    }
+}
+
 /*
- * Prepare with state and plan memory in `work`, an arena over the session's work block; when
- * that is too small it says so and the caller comes again with a larger one.
+ * From shapes and constants alone where that is enough: then *lasts, and value[] holds the constants. Else
+ * value[] holds all elements, and the next run begins anew.
  */
-static linnet_status dynamic_try(linnet_session *s, ln_step *step, ln_arena *work, size_t *short_of,
-                                 linnet_error *err)
+static linnet_status dynamic_infer(linnet_session *s, const ln_node *n, ln_dynamic *d, bool *lasts,
+                                   linnet_error *err)
+{
+    for (int32_t i = 0; i < n->in_count; i++)
+        d->value[i] = d->constant[i] ? d->in_ptr[i] : NULL;
+    linnet_status st = dynamic_shapes(s, n, d, err);
+    *lasts = st != LN_WAIT;
+    if (st != LN_WAIT)
+        return st;
+    memcpy(d->value, d->in_ptr, (size_t)n->in_count * sizeof *d->value);
+    st = dynamic_shapes(s, n, d, err);
+    return st != LN_WAIT ? st : ln_fail(err, LINNET_ERR_UNSUPPORTED, "layer \"%s\": %s does not find its shape",
+                                        n->name, n->op->name);
+}
+
+/* State and derived constants into the step's own block, which grows until they fit. */
+static linnet_status dynamic_prepare(linnet_session *s, ln_step *step, linnet_error *err)
 {
     const ln_node *n = step->node;
     ln_dynamic *d = step->dynamic;
-    ln_planner pl = { .model = s->model, .plan = s->plan, .keep = work, .brief = work, .id = d->id };
-    ln_prepare q;
+    linnet_status st;
     linnet_error why = { 0, "" };
+    ln_prepare q;
 
-    void *state = ln_arena_block(work, LN_MAX(n->op->state_size, 1u));
-    const linnet_status st = state ? ln_node_prepare(&pl, n, &q, state, d->in_desc, d->out_desc, d->in_ptr,
-                                                     &s->plan->kernel, &why)
-                                   : LINNET_ERR_MEMORY;
-    const size_t workers = (size_t)s->plan->workers;
-    size_t scratch = 0, need;
-    *short_of = 0;
-    if (st == LINNET_ERR_MEMORY) {
-        *short_of = LN_MAX(s->work_size * 2, (size_t)65536);
-        return st;
+    for (;;) {
+        ln_arena own;
+        ln_arena_init_fixed(&own, d->own, d->own_size);
+        ln_planner pl = { .model = s->model, .plan = s->plan, .keep = &own, .brief = &own, .id = d->id };
+        void *state = ln_arena_block(&own, LN_MAX(n->op->state_size, 1u));
+        step->run.state = state;
+        st = state ? ln_node_prepare(&pl, n, &q, state, d->in_desc, d->out_desc, d->value, &s->plan->kernel, &why)
+                   : LINNET_ERR_MEMORY;
+        if (st != LINNET_ERR_MEMORY)
+            break;
+        if (!ln_hold_room(&s->config, &d->own, &d->own_size, LN_MAX(d->own_size * 2, (size_t)1024), 0))
+            return dynamic_full(err);
     }
     if (st)
         return ln_fail(err, st, "%s", why.message);
-    if (!ln_align_up(q.scratch, LN_ALIGN, &scratch) || !ln_mul(scratch, workers, &need) ||
-        !ln_add(need, q.workspace, &need) || !ln_add(need, 4 * LN_ALIGN, &need))
+    if (!ln_align_up(q.scratch, LN_ALIGN, &d->scratch) || !ln_align_up(q.workspace, LN_ALIGN, &d->workspace))
         return dynamic_full(err);
-    if (need > work->size - work->used) {
-        *short_of = s->work_size + need;
-        return LINNET_ERR_MEMORY;
-    }
-    step->run.workspace = q.workspace ? ln_arena_block(work, q.workspace) : NULL;
-    char *per_worker = scratch ? ln_arena_block(work, scratch * workers) : NULL;
-    step->run.state = state;
     step->run.in = d->in_ptr;
     step->run.out = d->out_ptr;
     step->run.in_desc = d->in_desc;
     step->run.out_desc = d->out_desc;
     step->phases = q.phases;
     memcpy(step->tasks, q.tasks, sizeof step->tasks);
-    return ln_step_run(s, step, per_worker, scratch, err);
+    memcpy(d->seen, d->in_desc, (size_t)n->in_count * sizeof *d->seen);
+    return LINNET_OK;
+}
+
+/* Workspace and scratch are in a block that all dynamic steps of the session share. */
+static linnet_status dynamic_step(linnet_session *s, ln_step *step, linnet_error *err)
+{
+    const ln_dynamic *d = step->dynamic;
+    size_t need;
+
+    if (!ln_mul(d->scratch, (size_t)s->plan->workers, &need) || !ln_add(need, d->workspace, &need) ||
+        !ln_hold_room(&s->config, &s->work, &s->work_size, need, 0))
+        return dynamic_full(err);
+    step->run.workspace = d->workspace ? s->work : NULL;
+    return ln_step_run(s, step, d->scratch ? (char *)s->work + d->workspace : NULL, d->scratch, err);
 }
 
 linnet_status ln_dynamic_run(linnet_session *s, ln_step *step, linnet_error *err)
 {
     const ln_node *n = step->node;
     ln_dynamic *d = step->dynamic;
-    ln_arena work;
-    size_t short_of, size;
+    linnet_status st;
+    bool lasts;
+    size_t size;
 
     if (d->control)
         return d->control(s, step, err);
@@ -204,31 +253,20 @@ linnet_status ln_dynamic_run(linnet_session *s, ln_step *step, linnet_error *err
             d->in_ptr[i] = d->in[i]->data;
         }
     }
-    memset(d->out_desc, 0, (size_t)n->out_count * sizeof *d->out_desc);
-    linnet_status st;
-    for (;;) {
-        ln_arena_init_fixed(&work, s->work, s->work_size);
-        st = ln_node_infer(n, &s->config.limits, d->in_desc, d->in_ptr, d->out_desc, &work, err);
-        if (st != LINNET_ERR_MEMORY)
-            break;
-        if (!ln_hold_room(&s->config, &s->work, &s->work_size, LN_MAX(s->work_size * 2, (size_t)65536), 0))
-            return dynamic_full(err);
-    }
-    if (st == LN_WAIT)
-        return ln_fail(err, LINNET_ERR_UNSUPPORTED, "layer \"%s\": %s does not find its shape", n->name, n->op->name);
-    if (st || (st = dynamic_outputs(s, n, d, err)) != LINNET_OK)
+    const bool ready = d->lasts && dynamic_as_before(n, d);
+    d->lasts = ready;
+    if ((!ready && (st = dynamic_infer(s, n, d, &lasts, err)) != LINNET_OK) ||
+        (st = dynamic_outputs(s, n, d, err)) != LINNET_OK)
         return st;
     if (n->op->flags & LN_OP_VIEW) {
         if (d->out_ptr[0] && d->in_ptr[0] && ln_desc_bytes(&d->out_desc[0], &size))
             memcpy(d->out_ptr[0], d->in_ptr[0], size);
         return LINNET_OK;
     }
-    for (;;) {
-        ln_arena_init_fixed(&work, s->work, s->work_size);
-        st = dynamic_try(s, step, &work, &short_of, err);
-        if (!short_of)
+    if (!ready) {
+        if ((st = dynamic_prepare(s, step, err)) != LINNET_OK)
             return st;
-        if (!ln_hold_room(&s->config, &s->work, &s->work_size, short_of, 0))
-            return dynamic_full(err);
+        d->lasts = lasts;
     }
+    return dynamic_step(s, step, err);
 }

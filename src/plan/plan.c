@@ -424,8 +424,11 @@ static linnet_status plan_dynamic(plan_work *w, ln_step *s)
         !(d->hold = ln_arena_alloc(keep, in + out, sizeof *d->hold)) ||
         !(d->carry = ln_arena_alloc(keep, in, sizeof *d->carry)) ||
         !(d->id = ln_arena_alloc(keep, in, sizeof *d->id)) ||
+        !(d->constant = ln_arena_alloc(keep, in, sizeof *d->constant)) ||
+        !(d->seen = ln_arena_alloc(keep, in, sizeof *d->seen)) ||
         !(d->in_desc = ln_arena_alloc(keep, in + out, sizeof *d->in_desc)) ||
         !(d->in_ptr = ln_arena_alloc(keep, in, sizeof *d->in_ptr)) ||
+        !(d->value = ln_arena_alloc(keep, in, sizeof *d->value)) ||
         !(d->out_ptr = ln_arena_alloc(keep, out, sizeof *d->out_ptr)))
         return plan_full(w->err);
     d->out = d->in + in;
@@ -437,7 +440,8 @@ static linnet_status plan_dynamic(plan_work *w, ln_step *s)
         st = plan_slot(w, n->in[i], &d->in[i]);
         if (st)
             return st;
-        if (n->in[i] != LN_NONE && w->g->value[n->in[i]].constant)
+        d->constant[i] = n->in[i] != LN_NONE && w->g->value[n->in[i]].constant;
+        if (d->constant[i])
             d->id[i] = w->g->value[n->in[i]].id;
     }
     for (int32_t i = 0; i < n->out_count; i++) {

@@ -233,9 +233,14 @@ typedef struct ln_dynamic {
     ln_holder *hold;         /* per output, then per input (values carried by loops) */
     ln_slot  *carry;         /* per input */
     uint64_t *id;            /* per input: of a constant, else 0 */
+    bool     *constant;      /* per input */
+    ln_desc  *seen;          /* per input: what the step was prepared for */
     ln_desc  *in_desc, *out_desc;
-    const void **in_ptr;
+    const void **in_ptr, **value; /* elements; those that the planning may read */
     void    **out_ptr;
+    void     *own;           /* the step's state and what else prepare() made */
+    size_t    own_size, workspace, scratch;
+    bool      lasts;         /* prepared from `seen` and constants alone: good for any run of these shapes */
     ln_body  *body;
     size_t    body_count;
     ln_control control;      /* not NULL: the executor's own operators */
