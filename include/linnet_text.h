@@ -145,7 +145,7 @@ LINNET_API linnet_status linnet_ctc_get(const linnet_ctc *c, size_t i, int32_t *
  *  - tokenizer.json of Hugging Face: BPE (byte-level with the expressions of GPT-2, GPT-4,
  *    Llama 3 and Qwen; Metaspace with byte fallback), WordPiece, Unigram, WordLevel, with their
  *    normalisers, pre-tokenisers, added tokens, templates and decoders. What a file asks for
- *    and this library has not (Precompiled, NFKC, other regular expressions) is refused by
+ *    and this library has not (other regular expressions, pairs of texts) is refused by
  *    name: LINNET_ERR_UNSUPPORTED. The file's truncation and padding are left to the caller.
  *  - tokenizer.bin of llama2.c;
  *  - vocab.txt of BERT: a piece per line. Text is put in lower case and freed of accents

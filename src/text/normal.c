@@ -14,7 +14,7 @@ static linnet_status no_members(const ln_json *v, ln_text_step *s, linnet_error 
 /* ---- canonical forms ----------------------------------------------------------------- */
 
 /* Decomposed and in order; composed again where `join`. */
-static void canonical(const char *text, size_t size, bool join, ln_text *out)
+static void canonical(const char *text, size_t size, bool compatible, bool join, ln_text *out)
 {
     uint32_t *c = NULL, *aux;
     size_t n = 0, most, step;
@@ -26,7 +26,7 @@ static void canonical(const char *text, size_t size, bool join, ln_text *out)
         ln_text_put(out, text, size);
         return;
     }
-    if (ln_mul(size, 4, &most)) /* the longest decompositions have 4 characters */
+    if (ln_mul(size, LN_DECOMPOSED_MOST / 3, &most) && ln_add(most, LN_DECOMPOSED_MOST, &most)) /* of 3 bytes, 18 */
         c = ln_arena_alloc(out->arena, most, sizeof *c);
     aux = c ? ln_arena_alloc(out->arena, most, sizeof *aux) : NULL;
     if (!aux) {
@@ -34,7 +34,7 @@ static void canonical(const char *text, size_t size, bool join, ln_text *out)
         return;
     }
     for (size_t i = 0; i < size; i += step)
-        n += ln_unicode_decompose(ln_utf8_at(text + i, &step), c + n);
+        n += ln_unicode_decompose(ln_utf8_at(text + i, &step), compatible, c + n);
     ln_unicode_order(c, n, aux);
     if (join)
         n = ln_unicode_join(c, n);
@@ -42,16 +42,9 @@ static void canonical(const char *text, size_t size, bool join, ln_text *out)
         ln_text_put_char(out, c[i]);
 }
 
-static void normal_nfd(const ln_text_step *s, const char *text, size_t size, ln_text *out)
+static void normal_form(const ln_text_step *s, const char *text, size_t size, ln_text *out)
 {
-    LN_UNUSED(s);
-    canonical(text, size, false, out);
-}
-
-static void normal_nfc(const ln_text_step *s, const char *text, size_t size, ln_text *out)
-{
-    LN_UNUSED(s);
-    canonical(text, size, true, out);
+    canonical(text, size, s->number & 2, s->number & 1, out);
 }
 
 /* ---- character by character ------------------------------------------------------------ */
@@ -115,7 +108,7 @@ static void normal_bert(const ln_text_step *s, const char *text, size_t size, ln
 
     bert_clean(s, text, size, &a);
     if (s->strip)
-        canonical(a.data, a.size, false, &b);
+        canonical(a.data, a.size, false, false, &b);
     const ln_text *in = s->strip ? &b : &a;
     out->full = out->full || a.full || b.full;
     for (size_t i = 0, step; i < in->size; i += step) {
@@ -234,15 +227,13 @@ static linnet_status read_replace(const ln_json *v, ln_text_step *s, linnet_erro
 
 /* ---- those without members ------------------------------------------------------------------- */
 
-static linnet_status read_nfd(const ln_json *v, ln_text_step *s, linnet_error *err)
+/* "NFC", "NFD", "NFKC" or "NFKD" */
+static linnet_status read_form(const ln_json *v, ln_text_step *s, linnet_error *err)
 {
-    s->normal = normal_nfd;
-    return no_members(v, s, err);
-}
+    const ln_json *type = ln_json_get(v, "type");
 
-static linnet_status read_nfc(const ln_json *v, ln_text_step *s, linnet_error *err)
-{
-    s->normal = normal_nfc;
+    s->number = (type->size == 4 ? 2 : 0) | (type->text[type->size - 1] == 'C');
+    s->normal = normal_form;
     return no_members(v, s, err);
 }
 
@@ -258,8 +249,17 @@ static linnet_status read_strip_accents(const ln_json *v, ln_text_step *s, linne
     return no_members(v, s, err);
 }
 
+static linnet_status read_precompiled(const ln_json *v, ln_text_step *s, linnet_error *err)
+{
+    s->normal = ln_normal_precompiled;
+    return ln_json_string(ln_json_get(v, "precompiled_charsmap"), &s->a, &s->a_size)
+               ? LINNET_OK
+               : ln_fail(err, LINNET_ERR_FORMAT, "tokenizer: Precompiled without its map");
+}
+
 const ln_text_kind ln_normalizers[] = {
-    { "BertNormalizer", read_bert }, { "NFD", read_nfd }, { "NFC", read_nfc }, { "Lowercase", read_lowercase },
+    { "BertNormalizer", read_bert }, { "NFD", read_form }, { "NFC", read_form }, { "NFKD", read_form },
+    { "NFKC", read_form }, { "Precompiled", read_precompiled }, { "Lowercase", read_lowercase },
     { "StripAccents", read_strip_accents }, { "Strip", read_strip }, { "Prepend", read_prepend },
     { "Replace", read_replace }, { NULL, NULL },
 };

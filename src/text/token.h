@@ -134,6 +134,10 @@ void ln_word_piece(ln_encode *e, const char *s, size_t size);
 void ln_word_level(ln_encode *e, const char *s, size_t size);
 void ln_unigram(ln_encode *e, const char *s, size_t size);
 
+/* sentencepiece's map: the step, and its form in the file made ready. */
+void          ln_normal_precompiled(const ln_text_step *s, const char *text, size_t size, ln_text *out);
+linnet_status ln_precompiled_unpack(ln_text_step *s, ln_arena *arena, linnet_error *err);
+
 /* Decoding where the file names no decoder: tokens joined by spaces; and byte tokens alone. */
 void ln_decode_joined(const ln_text_step *s, bool first, const char *text, size_t size, ln_text *out);
 void ln_decode_bytes(const ln_text_step *s, bool first, const char *text, size_t size, ln_text *out);

@@ -35,8 +35,8 @@ static linnet_status read_step(linnet_tokenizer *t, const ln_json *v, const ln_t
         if (!ln_json_is(type, kinds->name))
             continue;
         const linnet_status st = kinds->read(v, s, err);
-        if (st)
-            return st;
+        if (st || s->normal == ln_normal_precompiled)
+            return st ? st : ln_precompiled_unpack(s, &t->arena, err);
         s->a = s->a ? ln_arena_string(&t->arena, s->a, s->a_size) : NULL;
         s->b = ln_arena_string(&t->arena, s->b, s->b_size);
         return s->b ? LINNET_OK : ln_token_memory(err);

@@ -125,33 +125,62 @@ static bool unicode_split(uint32_t c, uint32_t *first, uint32_t *second)
     return p >> 43 == c;
 }
 
-size_t ln_unicode_decompose(uint32_t c, uint32_t out[4])
+/* One step of compatibility: the number of characters, 0 where there is none. */
+static size_t unicode_simplify(uint32_t c, uint32_t *out)
 {
-    uint32_t first, second;
-    size_t n = 0;
+    size_t low = 0, n = LN_COUNT(unicode_compatible);
 
-    if (c < 0xC0) {
+    while (n > 1) {
+        const size_t half = n / 2;
+        if (unicode_compatible[low + half] >> 32 <= c)
+            low += half;
+        n -= half;
+    }
+    const uint64_t run = unicode_compatible[low];
+    const uint32_t first = (uint32_t)(run >> 32), more = (uint32_t)(run >> 24) & 255;
+    if (c < first || c - first > more)
+        return 0;
+    n = (size_t)(run >> 16) & 255;
+    for (size_t i = 0; i < n; i++)
+        out[i] = unicode_chars[(run & 0xffff) + i] + (c - first); /* of a run of several: one character */
+    return n;
+}
+
+static size_t unicode_hangul(uint32_t c, uint32_t *out)
+{
+    const uint32_t s = c - HANGUL_S, t = s % 28;
+
+    out[0] = HANGUL_L + s / 588;
+    out[1] = HANGUL_V + s % 588 / 28;
+    out[2] = HANGUL_T + t;
+    return t ? 3 : 2;
+}
+
+size_t ln_unicode_decompose(uint32_t c, bool compatible, uint32_t out[LN_DECOMPOSED_MOST])
+{
+    uint32_t wait[2 * LN_DECOMPOSED_MOST], step[LN_DECOMPOSED_MOST]; /* the next character is the last of wait */
+    size_t waiting = 1, n = 0;
+
+    if (c < 0xA0) {
         out[0] = c;
         return 1;
     }
-    if (c >= HANGUL_S && c < HANGUL_S + 11172) {
-        const uint32_t s = c - HANGUL_S, t = s % 28;
-        out[0] = HANGUL_L + s / 588;
-        out[1] = HANGUL_V + s % 588 / 28;
-        out[2] = HANGUL_T + t;
-        return t ? 3 : 2;
+    if (c >= HANGUL_S && c < HANGUL_S + 11172)
+        return unicode_hangul(c, out);
+    for (wait[0] = c; waiting > 0 && n < LN_DECOMPOSED_MOST;) {
+        size_t more = 0;
+        c = wait[--waiting];
+        if (unicode_split(c, &step[0], &step[1]))
+            more = step[1] ? 2 : 1;
+        else if (compatible)
+            more = unicode_simplify(c, step);
+        if (more == 0 || waiting + more > LN_COUNT(wait))
+            out[n++] = c;
+        else
+            while (more > 0)
+                wait[waiting++] = step[--more];
     }
-    while (n < 3 && unicode_split(c, &first, &second)) { /* only the first is split again */
-        if (second) {
-            memmove(out + 1, out, n * sizeof *out);
-            out[0] = second;
-            n++;
-        }
-        c = first;
-    }
-    memmove(out + 1, out, n * sizeof *out);
-    out[0] = c;
-    return n + 1;
+    return n;
 }
 
 uint32_t ln_unicode_compose(uint32_t a, uint32_t b)

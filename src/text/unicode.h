@@ -7,6 +7,8 @@
 
 #include "../base/base.h"
 
+#define LN_DECOMPOSED_MOST 18u /* characters of the longest decomposition, that of U+FDFA */
+
 /* The classes of unicode_table.h. */
 enum ln_unicode_class {
     LN_CLASS_OTHER, LN_CLASS_LETTER, LN_CLASS_MARK, LN_CLASS_MARK_WIDE, LN_CLASS_DIGIT, LN_CLASS_LETTER_NUMBER,
@@ -48,8 +50,8 @@ bool   ln_utf8_begins(const uint8_t *s, size_t n);
 
 uint32_t ln_unicode_lower(uint32_t c); /* one character; that of U+0130 is two, and is left to the caller */
 unsigned ln_unicode_combining(uint32_t c);
-/* Canonical decomposition in full, at most 4 characters; their number. */
-size_t   ln_unicode_decompose(uint32_t c, uint32_t out[4]);
+/* The decomposition in full, canonical or also of compatibility; the number of characters. */
+size_t   ln_unicode_decompose(uint32_t c, bool compatible, uint32_t out[LN_DECOMPOSED_MOST]);
 uint32_t ln_unicode_compose(uint32_t a, uint32_t b); /* 0: they stay two */
 
 /* Put characters with combining classes in canonical order; aux has room for n. */

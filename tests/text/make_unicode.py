@@ -2,8 +2,9 @@
 
     python3 tests/text/make_unicode.py src/text/unicode_table.h
 
-Four tables: classes of characters as runs, lower case as runs with a difference, canonical decompositions
-of one step (with a mark where composition must not take them back), and combining classes as runs.
+Five tables: classes of characters as runs, lower case as runs with a difference, canonical decompositions
+of one step (with a mark where composition must not take them back), compatibility decompositions of one
+step, and combining classes as runs.
 """
 
 import sys
@@ -66,6 +67,22 @@ def decompositions():
     return out
 
 
+def compatible():
+    """Runs of (first, last, characters): of a run of several, the one character goes up with the code."""
+    out = []
+    for c in CODES:
+        text = U.decomposition(chr(c))
+        if not text.startswith("<"):
+            continue
+        parts = [int(p, 16) for p in text.split()[1:]]
+        last = out[-1] if out else None
+        if last and len(parts) == len(last[2]) == 1 and last[1] + 1 == c and parts[0] - last[2][0] == c - last[0] < 256:
+            last[1] = c
+        else:
+            out.append([c, c, parts])
+    return out
+
+
 def table(f, head, items, per_line=8):
     f.write(head + " = {\n")
     for i in range(0, len(items), per_line):
@@ -97,6 +114,15 @@ def main(path):
               [f"0x{c << 43 | a << 22 | b << 1 | x:x}" for c, a, b, x in pairs], 6)
         f.write("/* those that are composed, in order of first and second: places in unicode_pair */\n")
         table(f, "static const uint16_t unicode_back[]", [str(place[p[0]]) for p in back], 20)
+        chars, items = [], []
+        for first, last, parts in compatible():
+            items.append(f"0x{first << 32 | (last - first) << 24 | len(parts) << 16 | len(chars):x}")
+            chars += parts
+        assert len(chars) < 1 << 16
+        f.write("/* compatibility decomposition, one step: first << 32 | how many more << 24 | count << 16 | place of its\n"
+                " * characters; of a run of several the character goes up with the code */\n")
+        table(f, "static const uint64_t unicode_compatible[]", items, 8)
+        table(f, "static const uint32_t unicode_chars[]", [f"0x{c:x}" for c in chars], 16)
         f.write("/* code << 8 | combining class: from here to the next entry. */\n")
         table(f, "static const uint32_t unicode_combining[]",
               [f"0x{c << 8 | v:x}" for c, v in runs(lambda c: U.combining(chr(c)))], 12)

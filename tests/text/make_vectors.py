@@ -118,6 +118,33 @@ GPT4 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p
 ALPHABET = pre_tokenizers.ByteLevel.alphabet()
 
 
+def charsmap(pairs):
+    """A map of sentencepiece's kind: the size of a double array, its units, the texts with a NUL behind each."""
+    pool, tree = b"", {}
+    for key, text in pairs.items():
+        node = tree
+        for byte in key.encode():
+            node = node.setdefault(byte, {})
+        node[0] = len(pool)
+        pool += text.encode() + b"\0"
+    units, taken, wait = {0: 0}, {0}, [(0, tree)]
+    while wait:
+        at, node = wait.pop()
+        base = next(b for b in range(1, 1 << 20) if all(b ^ label not in taken for label in node))
+        units[at] |= (at ^ base) << 10 | (1 << 8 if 0 in node else 0)
+        for label, child in node.items():
+            taken.add(base ^ label)
+            units[base ^ label] = 1 << 31 | child if label == 0 else label
+            if label:
+                wait.append((base ^ label, child))
+    array = b"".join(units.get(i, 0).to_bytes(4, "little") for i in range((max(units) | 255) + 1))  # padded: not everybody checks
+    return len(array).to_bytes(4, "little") + array + pool
+
+
+MAP = charsmap({"\ufb01": "fi", "\ufb00": "ff", "\u2460": "1", "\u2461": "2", "\u3000": " ", "\u00a0": " ", "\t": " ", "\n": " ", "\r": " ",
+                "e\u0301": "é", "A\u030a": "Å", "\u212b": "Å", "\u00ad": "", "\u200b": "", "\u00bd": "1⁄2", "\uff01": "!", "\u2026": "..."})
+
+
 def gpt2():
     t = trained(*bpe(500, ["<|end|>"], ALPHABET), splitter=pre_tokenizers.ByteLevel(add_prefix_space=False), decoder=decoders.ByteLevel())
     t.post_processor = processors.ByteLevel(trim_offsets=False)
@@ -188,7 +215,7 @@ def bert_cased():
 
 def unigram():
     trainer = trainers.UnigramTrainer(vocab_size=420, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False)
-    t = trained(models.Unigram(), trainer, normalizers.Sequence([normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]),
+    t = trained(models.Unigram(), trainer, normalizers.Sequence([normalizers.Precompiled(MAP), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]),
                 pre_tokenizers.Metaspace(), decoders.Metaspace())
     t.add_special_tokens([AddedToken("<left>", lstrip=True), AddedToken("<right>", rstrip=True)])
     return template(t, [], ["</s>"])
@@ -208,7 +235,7 @@ def unigram_bytes():
 
 def word_level():
     t = trained(models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(vocab_size=200, special_tokens=["<unk>"], show_progress=False),
-                splitter=pre_tokenizers.Whitespace())
+                normalizer=normalizers.NFKD(), splitter=pre_tokenizers.Whitespace())
     t.add_tokens([AddedToken("new_token", single_word=True, normalized=False), AddedToken("<left>", lstrip=True), AddedToken("<right>", rstrip=True)])
     return t
 
@@ -216,8 +243,8 @@ def word_level():
 def marked():
     """Pieces inside words begin with ##; punctuation behind its word; digits together."""
     splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_previous"), pre_tokenizers.Digits()])
-    return trained(*bpe(300, ["<unk>"], unk_token="<unk>", continuing_subword_prefix="##"), normalizer=normalizers.Lowercase(), splitter=splitter,
-                   decoder=decoders.WordPiece())
+    return trained(*bpe(300, ["<unk>"], unk_token="<unk>", continuing_subword_prefix="##"), normalizer=normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+                   splitter=splitter, decoder=decoders.WordPiece())
 
 
 def suffixed():
