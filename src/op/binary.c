@@ -98,12 +98,20 @@ BINARY_LOOP(prelu_u64, uint64_t, ((void)b, a))
 /* The exponents of most models, all of them one number, without a call of pow. */
 static bool binary_pow_known(size_t n, const float *x, size_t sx, float e, float *z)
 {
-    if (e != 2.0f && e != 1.0f && e != -1.0f && e != 3.0f)
+    if (e == 2.0f)
+        for (size_t i = 0; i < n; i++)
+            z[i] = x[i * sx] * x[i * sx];
+    else if (e == 3.0f)
+        for (size_t i = 0; i < n; i++)
+            z[i] = (float)((double)x[i * sx] * x[i * sx] * x[i * sx]);
+    else if (e == -1.0f)
+        for (size_t i = 0; i < n; i++)
+            z[i] = 1.0f / x[i * sx];
+    else if (e == 1.0f)
+        for (size_t i = 0; i < n; i++)
+            z[i] = x[i * sx];
+    else
         return false;
-    for (size_t i = 0; i < n; i++) {
-        const float a = x[i * sx];
-        z[i] = e == 2.0f ? a * a : e == 1.0f ? a : e == 3.0f ? (float)((double)a * a * a) : 1.0f / a;
-    }
     return true;
 }
 

@@ -44,6 +44,34 @@ static linnet_status prepare(ln_prepare *q)
     return LINNET_OK;
 }
 
+/* Elements [i, i + n) of the output, in one row of it. */
+static linnet_status gather_row(const ln_run *r, const state *s, size_t i, size_t n)
+{
+    const ln_desc *out = &r->out_desc[0];
+    const bool wide = r->in_desc[1].dtype == LINNET_I64;
+    const int64_t last = out->rank ? s->stride[out->rank - 1] : 0;
+    int64_t base = 0;
+    size_t rest = i;
+
+    for (int32_t d = out->rank - 1; d >= 0; d--) {
+        base += (int64_t)(rest % (size_t)out->dim[d]) * s->stride[d];
+        rest /= (size_t)out->dim[d];
+    }
+    char *y = (char *)r->out[0] + i * s->size;
+    for (const size_t end = i + n; i < end; i++, base += last, y += s->size) {
+        const int64_t at = wide ? ((const int64_t *)r->in[1])[i] : ((const int32_t *)r->in[1])[i];
+        if (at < -s->dim || at >= s->dim)
+            return ln_fail(r->err, LINNET_ERR_DATA, "GatherElements: index %lld is outside an axis of length %lld",
+                           (long long)at, (long long)s->dim);
+        const char *x = (const char *)r->in[0] + (size_t)(base + (at < 0 ? at + s->dim : at) * s->step) * s->size;
+        if (s->size == 4)
+            memcpy(y, x, 4);
+        else
+            memcpy(y, x, s->size);
+    }
+    return LINNET_OK;
+}
+
 static linnet_status run(const ln_run *r)
 {
     const state *s = r->state;
@@ -51,18 +79,11 @@ static linnet_status run(const ln_run *r)
     size_t from, count;
 
     ln_part(ln_count(out), r->task, &from, &count);
-    for (size_t i = from; i < from + count; i++) {
-        int64_t at = ln_get_i64(r->in_desc[1].dtype, r->in[1], i), base = 0;
-        size_t rest = i;
-        if (at < -s->dim || at >= s->dim)
-            return ln_fail(r->err, LINNET_ERR_DATA, "GatherElements: index %lld is outside an axis of length %lld",
-                           (long long)at, (long long)s->dim);
-        for (int32_t d = out->rank - 1; d >= 0; d--) {
-            base += (int64_t)(rest % (size_t)out->dim[d]) * s->stride[d];
-            rest /= (size_t)out->dim[d];
-        }
-        base += (at < 0 ? at + s->dim : at) * s->step;
-        memcpy((char *)r->out[0] + i * s->size, (const char *)r->in[0] + (size_t)base * s->size, s->size);
+    for (size_t i = from, row; count > 0; i += row, count -= row) {
+        const size_t width = out->rank ? (size_t)out->dim[out->rank - 1] : 1;
+        const linnet_status st = gather_row(r, s, i, row = LN_MIN(count, width - i % width));
+        if (st)
+            return st;
     }
     return LINNET_OK;
 }

@@ -54,7 +54,15 @@ static linnet_status run(const ln_run *r)
     const int32_t type = r->out_desc[0].dtype;
     const size_t count = ln_count(&r->out_desc[0]);
 
-    if (ln_dtype(type)->kind == LN_KIND_FLOAT) {
+    if (type == LINNET_F32) {
+        const double start = (double)*(const float *)r->in[0], delta = (double)*(const float *)r->in[2];
+        for (size_t i = 0; i < count; i++)
+            ((float *)r->out[0])[i] = (float)(start + (double)i * delta);
+    } else if (type == LINNET_I64) {
+        uint64_t v = *(const uint64_t *)r->in[0];
+        for (size_t i = 0; i < count; i++, v += *(const uint64_t *)r->in[2])
+            ((uint64_t *)r->out[0])[i] = v;
+    } else if (ln_dtype(type)->kind == LN_KIND_FLOAT) {
         const double start = ln_get_f64(type, r->in[0], 0), delta = ln_get_f64(type, r->in[2], 0);
         for (size_t i = 0; i < count; i++)
             ln_set_f64(type, r->out[0], i, start + (double)i * delta);

@@ -109,6 +109,7 @@ static linnet_status scatter_elements_run(const ln_run *r)
     const ln_desc *in = &r->in_desc[0], *at = &r->in_desc[1];
     const int reduction = ln_scatter_reduction(p->reduction);
     const size_t size = ln_dtype(in->dtype)->bits / 8u, count = ln_count(at);
+    const bool plain = size == 4 && reduction == 0;
     int64_t stride[LN_MAX_RANK];
     int32_t axis;
 
@@ -116,18 +117,25 @@ static linnet_status scatter_elements_run(const ln_run *r)
         return LINNET_ERR_SHAPE;
     scatter_copy(r);
     ln_strides(in, stride);
-    for (size_t i = 0; i < count; i++) {
-        int64_t k = ln_get_i64(at->dtype, r->in[1], i), to = 0;
+    const size_t width = at->rank ? (size_t)at->dim[at->rank - 1] : 1;
+    for (size_t i = 0; i < count; i += width) {
+        int64_t to = 0; /* of a row: coordinates without the axis */
         size_t rest = i;
-        if (k < -in->dim[axis] || k >= in->dim[axis])
-            return ln_fail(r->err, LINNET_ERR_DATA, "ScatterElements: index %lld is outside an axis of length %lld",
-                           (long long)k, (long long)in->dim[axis]);
         for (int32_t d = at->rank - 1; d >= 0; d--) {
-            const int64_t own = (int64_t)(rest % (size_t)at->dim[d]);
+            to += (d == axis ? 0 : (int64_t)(rest % (size_t)at->dim[d])) * stride[d];
             rest /= (size_t)at->dim[d];
-            to += (d == axis ? (k < 0 ? k + in->dim[d] : k) : own) * stride[d];
         }
-        ln_scatter_apply(reduction, in->dtype, (const char *)r->in[2] + i * size, (char *)r->out[0] + (size_t)to * size, 1);
+        for (size_t c = i; c < i + width; c++, to += axis == at->rank - 1 ? 0 : stride[at->rank - 1]) {
+            int64_t k = ln_get_i64(at->dtype, r->in[1], c);
+            if (k < -in->dim[axis] || k >= in->dim[axis])
+                return ln_fail(r->err, LINNET_ERR_DATA, "ScatterElements: index %lld is outside an axis of length %lld",
+                               (long long)k, (long long)in->dim[axis]);
+            k = to + (k < 0 ? k + in->dim[axis] : k) * stride[axis];
+            if (plain)
+                memcpy((char *)r->out[0] + (size_t)k * 4, (const char *)r->in[2] + c * 4, 4);
+            else
+                ln_scatter_apply(reduction, in->dtype, (const char *)r->in[2] + c * size, (char *)r->out[0] + (size_t)k * size, 1);
+        }
     }
     return LINNET_OK;
 }
