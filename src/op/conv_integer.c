@@ -32,7 +32,7 @@ typedef struct state {
     int32_t in_count;
     size_t  chunk_taps, chunk_channels, chunks, pieces; /* pieces: of the channels, at each tap */
     size_t  read_tasks, read_step, pack_tasks;
-    size_t  x_at, weight_at, scratch_tile, scratch_sum;
+    size_t  x_at, weight_at, scratch_tile, scratch_sum, scratch_scale;
     const float *weight;
     int32_t kind[2];
 } state;
@@ -189,7 +189,7 @@ static linnet_status integer_sizes(ln_prepare *q, state *s)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr;
     ln_conv *c = &s->c;
-    size_t tile, floats = 0, pointers;
+    size_t tile, floats = 0, pointers, scales;
 
     if (!ln_mul(c->tap_count, c->pk, &c->part_packed)
         || !ln_mul(c->part_packed, ln_ceil_div(c->pn, nr) * nr, &c->part_packed)
@@ -197,11 +197,14 @@ static linnet_status integer_sizes(ln_prepare *q, state *s)
         || !ln_align_up(tile, LN_ALIGN, &tile) || !ln_add(c->tap_count, 1, &pointers)
         || !ln_mul(pointers, mr * sizeof(float *), &pointers) || !ln_align_up(pointers, LN_ALIGN, &pointers)
         || !ln_add(tile, tile, &q->scratch) || !ln_add(q->scratch, pointers, &q->scratch)
+        || !ln_mul(c->pn, sizeof(float), &scales) || !ln_align_up(scales, LN_ALIGN, &scales)
+        || !ln_add(q->scratch, scales, &q->scratch)
         || !ln_reserve(&floats, ln_count(&q->in[s->role->x]), &s->x_at)
         || !ln_reserve(&floats, c->packed, &s->weight_at))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->role->op);
     s->scratch_tile = pointers;
     s->scratch_sum = pointers + tile;
+    s->scratch_scale = pointers + 2 * tile;
     q->workspace = floats * sizeof(float);
     return LINNET_OK;
 }
@@ -296,49 +299,80 @@ static void integer_sum(const ln_run *r, const state *s, const float *weight, co
             from = shifted;
         }
         r->kernel->gemm_f32(&g, rows, from, tile, c->pn, NULL, 0, 0, c->pn);
+        r->kernel->f32_to_i32(rows * c->pn, tile, (int32_t *)(void *)tile);
         for (size_t j = 0; j < rows * c->pn; j++)
-            sum[j] += (uint32_t)(int32_t)tile[j];
+            sum[j] += ((const uint32_t *)(const void *)tile)[j];
         weight += panels * taps * count * nr;
     }
 }
 
-static int32_t integer_signed(uint32_t v)
-{
-    return v <= INT32_MAX ? (int32_t)v : (int32_t)(v - 0x80000000u) + INT32_MIN;
-}
-
-/* Column `m` of a tile row to output pixel `at` (in N, C, spatial order). */
-static void integer_store(const ln_run *r, const state *s, uint32_t sum, size_t m, size_t at)
+/* What a sum of column m of part `part` is multiplied by, for all columns. */
+static void integer_scales(const ln_run *r, const state *s, size_t part, float *scale)
 {
     const integer_roles *o = s->role;
+    const float *w = r->in[o->w_scale], x = *(const float *)r->in[o->x_scale], y = *(const float *)r->in[o->y_scale];
+    const bool each = ln_count(&r->in_desc[o->w_scale]) > 1;
 
-    if (o->y_zero < 0) {
-        ((int32_t *)r->out[0])[at] = integer_signed(sum);
-        return;
+    for (size_t col = 0; col < s->c.pn; col++)
+        scale[col] = x * w[each ? part * s->c.pn + col : 0] / y;
+}
+
+/* Sums of one pixel to bytes: scaled, rounded, saturated. In place, the bytes at the front of the row. */
+static void integer_bytes(const ln_run *r, const state *s, size_t part, const float *scale, uint32_t *sum, float *row)
+{
+    const integer_roles *o = s->role;
+    const bool narrow = r->out_desc[0].dtype == LINNET_U8;
+    const size_t n = s->c.pn;
+
+    if (integer_has(s, r->in_desc, o->bias)) {
+        const uint32_t *bias = (const uint32_t *)r->in[o->bias] + part * n;
+        for (size_t col = 0; col < n; col++)
+            sum[col] += bias[col];
     }
-    if (integer_has(s, r->in_desc, o->bias))
-        sum += (uint32_t)((const int32_t *)r->in[o->bias])[m];
-    const float *w_scale = r->in[o->w_scale];
-    const float scale = *(const float *)r->in[o->x_scale] * w_scale[ln_count(&r->in_desc[o->w_scale]) > 1 ? m : 0]
-                        / *(const float *)r->in[o->y_scale];
-    const double v = (double)rintf((float)integer_signed(sum) * scale) + (double)integer_number(r, s, o->y_zero);
-    if (r->out_desc[0].dtype == LINNET_U8)
-        ((uint8_t *)r->out[0])[at] = (uint8_t)ln_f2i_sat(v, 0, UINT8_MAX);
-    else
-        ((int8_t *)r->out[0])[at] = (int8_t)ln_f2i_sat(v, INT8_MIN, INT8_MAX);
+    r->kernel->i32_to_f32(n, (const int32_t *)sum, row);
+    r->kernel->binary_f32[LN_BIN_MUL](n, row, 1, scale, 1, row);
+    r->kernel->quantize_8(n, row, 1.0f, (float)integer_number(r, s, o->y_zero), narrow ? 0.0f : -128.0f,
+                          narrow ? 255.0f : 127.0f, (uint8_t *)row);
+}
+
+/* A tile to the output, which is in N, C, spatial order: pixels [i, i + rows). */
+static void integer_store(const ln_run *r, const state *s, size_t part, size_t i, size_t rows, const float *scale, float *tile,
+                          uint32_t *sum)
+{
+    const ln_conv *c = &s->c;
+    const size_t out = ln_pixels(c->win.out), pn = c->pn;
+    const bool bytes = s->role->y_zero >= 0;
+
+    for (size_t j = 0; j < rows && bytes; j++)
+        integer_bytes(r, s, part, scale, sum + j * pn, tile + j * pn);
+    for (size_t j = 0, end; j < rows; j = end) { /* pixels of one image at a time */
+        const size_t n = (i + j) / out, pixel = (i + j) % out;
+        end = LN_MIN(rows, j + out - pixel);
+        for (size_t col = 0; col < pn; col++) {
+            const size_t at = (n * c->m + part * pn + col) * out + pixel;
+            for (size_t k = j; k < end; k++)
+                if (bytes)
+                    ((uint8_t *)r->out[0])[at + k - j] = ((const uint8_t *)(tile + k * pn))[col];
+                else
+                    ((uint32_t *)r->out[0])[at + k - j] = sum[k * pn + col];
+        }
+    }
 }
 
 static void integer_main(const ln_run *r, const state *s)
 {
     const ln_conv *c = &s->c;
-    const size_t mr = r->kernel->gemm_mr, part = r->task / c->m_tasks, out = ln_pixels(c->win.out);
+    const size_t mr = r->kernel->gemm_mr, part = r->task / c->m_tasks;
     const size_t first = r->task % c->m_tasks * c->step_tiles, last = LN_MIN(first + c->step_tiles, c->tiles);
     const float *x = (const float *)r->workspace + s->x_at + part * c->pk, **a = r->scratch;
     const float *weight = (s->weight ? s->weight : (const float *)r->workspace + s->weight_at)
                           + part * c->part_packed;
     float *tile = (float *)((char *)r->scratch + s->scratch_tile);
     uint32_t *sum = (uint32_t *)((char *)r->scratch + s->scratch_sum);
+    float *scale = (float *)((char *)r->scratch + s->scratch_scale);
 
+    if (s->role->y_zero >= 0)
+        integer_scales(r, s, part, scale);
     for (size_t t = first; t < last; t++) {
         const size_t i = t * mr, rows = LN_MIN(mr, c->pixels - i);
         ln_pixel o = ln_pixel_at(c->win.out, i);
@@ -348,13 +382,7 @@ static void integer_main(const ln_run *r, const state *s)
             ln_pixel_next(c->win.out, &o);
         }
         integer_sum(r, s, weight, a, rows, tile, sum);
-        for (size_t j = 0; j < rows; j++) {
-            const size_t n = (i + j) / out, pixel = (i + j) % out;
-            for (size_t col = 0; col < c->pn; col++) {
-                const size_t m = part * c->pn + col;
-                integer_store(r, s, sum[j * c->pn + col], m, (n * c->m + m) * out + pixel);
-            }
-        }
+        integer_store(r, s, part, i, rows, scale, tile, sum);
     }
 }
 
