@@ -177,7 +177,11 @@ static void integer_load_row(const ln_run *r, const ln_integer *s, size_t a, siz
     const uint8_t *v = (const uint8_t *)r->in[s->a] + a * p->a_unit + row * p->a_rs;
     const int32_t zero = (int32_t)ln_integer_value(r, &s->a_zero, a, row, 0.0);
 
-    if (s->a_type == LINNET_I8)
+    if (p->a_cs == 1 && s->a_type == LINNET_I8)
+        r->kernel->dequantize_i8(p->k, (const int8_t *)v, 1.0f, zero, x);
+    else if (p->a_cs == 1)
+        r->kernel->dequantize_u8(p->k, v, 1.0f, zero, x);
+    else if (s->a_type == LINNET_I8)
         for (size_t t = 0; t < p->k; t++)
             x[t] = (float)((int32_t)(int8_t)v[t * p->a_cs] - zero);
     else
@@ -204,8 +208,9 @@ static void integer_tile(const ln_run *r, const ln_integer *s, const float *b, s
             r->kernel->gemv_f32(&g, row[0], room, NULL, 0, n);
         else
             r->kernel->gemm_f32(&g, rows, row, room, n, NULL, 0, 0, n);
+        r->kernel->f32_to_i32(rows * n, room, (int32_t *)(void *)room);
         for (size_t i = 0; i < rows * n; i++)
-            sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(int32_t)room[i]);
+            sum[i] = (int32_t)((uint32_t)sum[i] + ((const uint32_t *)(const void *)room)[i]);
     }
 }
 

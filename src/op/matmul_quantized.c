@@ -34,7 +34,7 @@ static const quantized_order quantized_gemm = { "QGemm", 0, 3, 1, 4, 2, 5, 6, 7,
 static const quantized_order quantized_float = { "MatMulIntegerToFloat", 0, 1, 2, 3, 4, 5, 6, -1, -1 };
 static const quantized_order quantized_dynamic = { "DynamicQuantizeMatMul", 0, 1, -1, 2, -1, 3, 4, -1, -1 };
 
-enum { QUANTIZED_PARTS = 64 };
+enum { QUANTIZED_PARTS = 64, QUANTIZED_BLOCK = 256 };
 
 /* ---- what becomes of the sums ----------------------------------------------------------- */
 
@@ -56,6 +56,53 @@ static void quantized_store(int32_t dtype, void *out, size_t at, double v)
         ((int8_t *)out)[at] = (int8_t)ln_f2i_sat(v, -128, 127);
 }
 
+/* Columns [j, j + n) of parameter p for matrix `mat`, n at most QUANTIZED_BLOCK: f32 and times `by` in room; *step 0: one. */
+static const float *quantized_column(const ln_run *r, const ln_integer_param *p, size_t mat, size_t j, size_t n, float by,
+                                     float *room, size_t *step)
+{
+    *step = p->input >= 0 && p->step == 1;
+    if (!*step) {
+        *room = (float)ln_integer_value(r, p, mat, j, 1.0) * by;
+        return room;
+    }
+    const float *v = (const float *)r->in[p->input] + mat * p->unit + j;
+    r->kernel->binary_f32[LN_BIN_MUL](n, v, 1, &by, 0, room);
+    return room;
+}
+
+/* Are the scales f32, one each or one for each column, so that whole rows can be scaled? */
+static bool quantized_fast(const ln_run *r, const state *s)
+{
+    const int32_t b = s->b_scale.input;
+
+    return s->a_scale.input >= 0 && r->in_desc[s->a_scale.input].dtype == LINNET_F32 && s->b_scale.step <= 1 &&
+           (b < 0 || r->in_desc[b].dtype == LINNET_F32);
+}
+
+/* As quantized_finish, all scales f32: n columns from j on through kernels. */
+static void quantized_row(const ln_run *r, const state *s, size_t mat, float a_scale, size_t row, size_t j, size_t n,
+                          const int32_t *sum, size_t at)
+{
+    const int32_t *c = s->bias.input < 0 ? NULL : r->in[s->bias.input];
+    const int32_t type = r->out_desc[0].dtype;
+    const float y = s->y_scale < 0 ? 1.0f : (float)ln_get_f64(r->in_desc[s->y_scale].dtype, r->in[s->y_scale], 0);
+    const float zero = s->y_zero < 0 ? 0.0f : (float)ln_get_f64(r->in_desc[s->y_zero].dtype, r->in[s->y_zero], 0);
+    int32_t whole[QUANTIZED_BLOCK];
+    float v[QUANTIZED_BLOCK], room[QUANTIZED_BLOCK];
+    size_t step;
+
+    for (size_t i = 0; i < n && c; i++)
+        whole[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)c[row * s->bias_row + (j + i) * s->bias_col]);
+    r->kernel->i32_to_f32(n, c ? whole : sum, v);
+    quantized_column(r, &s->b_scale, mat, j, n, a_scale, room, &step);
+    r->kernel->binary_f32[LN_BIN_DIV](step ? n : 1, room, 1, &y, 0, room);
+    r->kernel->binary_f32[LN_BIN_MUL](step ? n : 1, room, 1, &s->alpha, 0, room);
+    r->kernel->binary_f32[LN_BIN_MUL](n, v, 1, room, step, type == LINNET_F32 ? (float *)r->out[0] + at : v);
+    if (type != LINNET_F32)
+        r->kernel->quantize_8(n, v, 1.0f, zero, type == LINNET_U8 ? 0.0f : -128.0f, type == LINNET_U8 ? 255.0f : 127.0f,
+                              (uint8_t *)r->out[0] + at);
+}
+
 static void quantized_finish(const ln_run *r, const ln_integer *x, size_t batch, size_t row, size_t from, size_t n,
                              const int32_t *sum)
 {
@@ -69,6 +116,13 @@ static void quantized_finish(const ln_run *r, const ln_integer *x, size_t batch,
 
     ln_product_at(&x->p, batch, &ma, &mb);
     const double as = ln_integer_value(r, &s->a_scale, ma, row, 1.0);
+    if (quantized_fast(r, s) && (out_type == LINNET_F32 || out_type == LINNET_U8 || out_type == LINNET_I8)) {
+        for (size_t j = from, m; j < from + n; j += m) {
+            m = LN_MIN(from + n - j, (size_t)QUANTIZED_BLOCK);
+            quantized_row(r, s, mb, (float)as, row, j, m, sum + (j - from), at + j);
+        }
+        return;
+    }
     for (size_t j = from; j < from + n; j++) {
         const double bs = ln_integer_value(r, &s->b_scale, mb, j, 1.0);
         const double scale = quantized_round(type, quantized_round(type, as * bs) / y) * (double)s->alpha;
@@ -92,6 +146,21 @@ static void quantized_to_float(const ln_run *r, const ln_integer *x, size_t batc
     size_t ma, mb;
 
     ln_product_at(&x->p, batch, &ma, &mb);
+    const bool biased = s->bias.input >= 0, wide_bias = biased && (s->bias.step != 1 || r->in_desc[s->bias.input].dtype != LINNET_F32);
+    if (r->out_desc[0].dtype == LINNET_F32 && s->b_scale.step <= 1 && !wide_bias &&
+        (s->b_scale.input < 0 || r->in_desc[s->b_scale.input].dtype == LINNET_F32)) {
+        for (size_t j = from, m; j < from + n; j += m) {
+            float room[QUANTIZED_BLOCK], *y = (float *)r->out[0] + at + j;
+            size_t step;
+            m = LN_MIN(from + n - j, (size_t)QUANTIZED_BLOCK);
+            quantized_column(r, &s->b_scale, mb, j, m, (float)a_scale, room, &step);
+            r->kernel->i32_to_f32(m, sum + (j - from), y);
+            r->kernel->binary_f32[LN_BIN_MUL](m, y, 1, room, step, y);
+            if (biased)
+                r->kernel->binary_f32[LN_BIN_ADD](m, y, 1, (const float *)r->in[s->bias.input] + j, 1, y);
+        }
+        return;
+    }
     for (size_t j = from; j < from + n; j++) {
         const double v = (double)sum[j - from] * a_scale * ln_integer_value(r, &s->b_scale, mb, j, 1.0)
                          + ln_integer_value(r, &s->bias, 0, j, 0.0);
@@ -143,8 +212,12 @@ static void quantized_load(const ln_run *r, const ln_integer *x, size_t a, size_
     float scale, zero;
 
     quantized_range(r, r->state, &scale, &zero);
-    for (size_t t = 0; t < x->p.k; t++)
-        y[t] = (float)ln_f2i_sat(rint((double)(v[t] / scale)) + (double)zero, 0, 255) - zero;
+    for (size_t t = 0, n; t < x->p.k; t += n) {
+        uint8_t block[QUANTIZED_BLOCK];
+        n = LN_MIN(x->p.k - t, (size_t)QUANTIZED_BLOCK);
+        r->kernel->quantize_8(n, v + t, scale, zero, 0.0f, 255.0f, block);
+        r->kernel->dequantize_u8(n, block, 1.0f, (int32_t)zero, y + t);
+    }
 }
 
 static void quantized_finish_dynamic(const ln_run *r, const ln_integer *x, size_t batch, size_t row, size_t from,
