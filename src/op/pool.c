@@ -87,12 +87,11 @@ static linnet_status pool_prepare(ln_prepare *q, int32_t op)
         return LINNET_OK;
     q->work = (double)count * (double)ln_win_taps(w);
     s->rows = LN_MIN((size_t)(100000.0 / (q->work / (double)all)) + 1, all);
-    if (op == POOL_LP || q->out_count > 1 || dtype == LINNET_F64
-        || (!last && (dtype == LINNET_I8 || dtype == LINNET_U8))) {
+    if (op == POOL_LP || q->out_count > 1 || dtype == LINNET_F64) {
         pool_phase(q, s, POOL_PLAIN, ln_ceil_div(count, POOL_STEP));
         return LINNET_OK;
     }
-    if (dtype == LINNET_I8 || dtype == LINNET_U8) {
+    if (last && (dtype == LINNET_I8 || dtype == LINNET_U8)) { /* channels first they go through f32, which holds them */
         pool_phase(q, s, POOL_BYTES, ln_ceil_div(all, s->rows));
         return LINNET_OK;
     }

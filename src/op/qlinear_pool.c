@@ -87,31 +87,45 @@ static linnet_status qpool_prepare(ln_prepare *q, bool global)
 static linnet_status prepare(ln_prepare *q) { return qpool_prepare(q, false); }
 static linnet_status qpool_global_prepare(ln_prepare *q) { return qpool_prepare(q, true); }
 
+/* Taps [*from, *to) of a window lie inside the input along an axis; `*to_pad`: before the end of the padding. */
+static void qpool_taps(const ln_win *w, int32_t axis, size_t at, size_t *from, size_t *to, size_t *to_pad)
+{
+    const size_t start = at * w->stride[axis], d = w->dilation[axis], end = w->pad[axis] + w->in[axis];
+
+    *from = start < w->pad[axis] ? LN_MIN(ln_ceil_div(w->pad[axis] - start, d), w->kernel[axis]) : 0;
+    *to = start < end ? LN_MIN(ln_ceil_div(end - start, d), w->kernel[axis]) : 0;
+    *to = LN_MAX(*to, *from);
+    *to_pad = start < end + w->end[axis] ? LN_MIN(ln_ceil_div(end + w->end[axis] - start, d), w->kernel[axis]) : 0;
+}
+
 /* Sum of the window, and how many pixels count. */
 static int64_t qpool_sum(const ln_run *r, const state *s, const ln_pixel *o, size_t c, int64_t *count)
 {
     const param *p = r->param;
     const ln_win *w = &s->w;
     const ln_steps step = ln_win_strides(w->c, w->in, p->last != 0);
-    const size_t taps = r->in[0] ? ln_win_taps(w) : 0;
+    const bool narrow = r->in_desc[0].dtype == LINNET_U8;
+    size_t from[LN_WIN_AXES], to[LN_WIN_AXES], end[LN_WIN_AXES], inside = 1, padded = 1;
     int64_t sum = 0;
 
-    *count = 0;
-    for (size_t t = 0; t < taps; t++) {
-        const ln_pixel k = ln_pixel_at(w->kernel, t);
-        size_t in, at = o->n * step.n + c * step.c;
-        bool inside = true, padded = true;
-
-        for (int32_t i = 0; i < LN_WIN_AXES; i++) {
-            inside = ln_win_at(w, i, o->at[i], k.at[i], &in) && inside;
-            padded = padded && o->at[i] * w->stride[i] + k.at[i] * w->dilation[i] < w->pad[i] + w->in[i] + w->end[i];
-            at += inside ? in * step.at[i] : 0;
-        }
-        *count += p->count_include_pad ? padded : inside;
-        sum += inside ? ln_get_i64(r->in_desc[0].dtype, r->in[0], at) : 0;
-        if (padded && !inside && p->count_include_pad && s->x_zero) /* padding is real 0 */
-            sum += ln_get_i64(r->in_desc[0].dtype, r->in[QPOOL_X_ZERO], 0);
+    for (int32_t i = 0; i < LN_WIN_AXES; i++) {
+        qpool_taps(w, i, o->at[i], &from[i], &to[i], &end[i]);
+        inside *= to[i] - from[i];
+        padded *= end[i];
     }
+    for (size_t z = from[0]; z < to[0] && inside; z++)
+        for (size_t y = from[1]; y < to[1]; y++) {
+            const size_t at = o->n * step.n + c * step.c
+                              + (o->at[0] * w->stride[0] + z * w->dilation[0] - w->pad[0]) * step.at[0]
+                              + (o->at[1] * w->stride[1] + y * w->dilation[1] - w->pad[1]) * step.at[1]
+                              + (o->at[2] * w->stride[2] + from[2] * w->dilation[2] - w->pad[2]) * step.at[2];
+            const uint8_t *x = (const uint8_t *)r->in[0] + at;
+            for (size_t k = from[2]; k < to[2]; k++, x += w->dilation[2] * step.at[2])
+                sum += narrow ? (int32_t)*x : (int32_t)(int8_t)*x;
+        }
+    *count = (int64_t)(p->count_include_pad ? padded : inside);
+    if (p->count_include_pad && s->x_zero && padded > inside) /* padding is real 0 */
+        sum += (int64_t)(padded - inside) * ln_get_i64(r->in_desc[0].dtype, r->in[QPOOL_X_ZERO], 0);
     return sum;
 }
 

@@ -15,9 +15,10 @@ typedef struct state {
     softmax_row row;
     size_t n, inner, rows, per;
     size_t columns; /* rows side by side that a task computes together; 0: one after the other */
+    bool   shorts;  /* rows along the last axis that are too short for a kernel */
 } state;
 
-enum { SOFTMAX_COLUMNS = 1024 };
+enum { SOFTMAX_COLUMNS = 1024, SOFTMAX_SHORT = 16 };
 
 static linnet_status infer(const ln_infer *q)
 {
@@ -67,6 +68,9 @@ static linnet_status softmax_prepare(ln_prepare *q, softmax_row row)
         q->tasks[0] = s->rows / s->inner * s->per;
         return LINNET_OK;
     }
+    s->shorts = s->inner == 1 && d->dtype == LINNET_F32 && row != softmax_hard && s->n > 0 && s->n <= SOFTMAX_SHORT && s->rows >= 32;
+    if (s->shorts)
+        q->scratch = s->n * (SOFTMAX_COLUMNS / 4) * sizeof(float);
     if (s->inner > 1 || d->dtype != LINNET_F32) {
         if (!ln_mul(s->n, sizeof(double), &bytes))
             return LINNET_ERR_LIMIT;
@@ -118,32 +122,51 @@ static void softmax_strided(const ln_run *r, const state *s, size_t from)
         ln_from_f32(t, x + i, 1, (char *)r->out[0] + (from + i * s->inner) * size);
 }
 
-static void softmax_columns(const ln_run *r, const state *s)
+/* w rows side by side: element i of the first at x[i * ld]. y may be x. */
+static void softmax_side(const ln_run *r, const state *s, size_t w, size_t ld, const float *x, float *y)
 {
     const ln_kernels *k = r->kernel;
-    const size_t column = r->task % s->per * s->columns, w = LN_MIN(s->columns, s->inner - column);
-    const size_t from = r->task / s->per * s->n * s->inner + column;
-    const float *x = (const float *)r->in[0] + from;
-    float *y = (float *)r->out[0] + from, top[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], e[SOFTMAX_COLUMNS];
+    float top[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], e[SOFTMAX_COLUMNS];
     const bool logs = s->row == k->log_softmax_f32;
 
     memcpy(top, x, w * sizeof *top);
     memset(sum, 0, w * sizeof *sum);
     for (size_t i = 1; i < s->n; i++)
-        k->reduce_rows_f32[LN_RED_MAX](w, x + i * s->inner, top);
+        k->reduce_rows_f32[LN_RED_MAX](w, x + i * ld, top);
     for (size_t i = 0; i < s->n; i++) {
-        float *to = logs ? e : y + i * s->inner;
-        k->binary_f32[LN_BIN_SUB](w, x + i * s->inner, 1, top, 1, to);
+        float *to = logs ? e : y + i * ld;
+        k->binary_f32[LN_BIN_SUB](w, x + i * ld, 1, top, 1, to);
         k->unary_f32[LN_FN_EXP](w, to, to, 0, 0);
         k->reduce_rows_f32[LN_RED_SUM](w, to, sum);
     }
     if (logs)
         k->unary_f32[LN_FN_LOG](w, sum, sum, 0, 0);
     for (size_t i = 0; i < s->n; i++) {
-        float *to = y + i * s->inner;
+        float *to = y + i * ld;
         if (logs)
-            k->binary_f32[LN_BIN_SUB](w, x + i * s->inner, 1, top, 1, to);
+            k->binary_f32[LN_BIN_SUB](w, x + i * ld, 1, top, 1, to);
         k->binary_f32[logs ? LN_BIN_SUB : LN_BIN_DIV](w, to, 1, sum, 1, to);
+    }
+}
+
+static void softmax_columns(const ln_run *r, const state *s)
+{
+    const size_t column = r->task % s->per * s->columns, w = LN_MIN(s->columns, s->inner - column);
+    const size_t from = r->task / s->per * s->n * s->inner + column;
+
+    softmax_side(r, s, w, s->inner, (const float *)r->in[0] + from, (float *)r->out[0] + from);
+}
+
+/* Short rows [begin, end) along the last axis: turned in scratch, so that they lie side by side. */
+static void softmax_short(const ln_run *r, const state *s, size_t begin, size_t end)
+{
+    float *t = r->scratch;
+
+    for (size_t row = begin, w; row < end; row += w) {
+        w = LN_MIN(end - row, (size_t)SOFTMAX_COLUMNS / 4);
+        r->kernel->transpose_32(w, s->n, (const float *)r->in[0] + row * s->n, s->n, t, w);
+        softmax_side(r, s, w, w, t, t);
+        r->kernel->transpose_32(s->n, w, t, w, (float *)r->out[0] + row * s->n, s->n);
     }
 }
 
@@ -156,7 +179,10 @@ static linnet_status run(const ln_run *r)
         return LINNET_OK;
     }
     const size_t begin = r->task * s->per, end = LN_MIN(s->rows, begin + s->per);
-
+    if (s->shorts) {
+        softmax_short(r, s, begin, end);
+        return LINNET_OK;
+    }
     for (size_t row = begin; row < end; row++) {
         const size_t from = row / s->inner * s->n * s->inner + row % s->inner;
         if (s->inner == 1 && r->in_desc[0].dtype == LINNET_F32)

@@ -215,7 +215,11 @@ static void window_to_f32(const ln_last *l, const ln_kernels *kernel, const void
 {
     const uint16_t *from = (const uint16_t *)x + at;
 
-    if (l->dtype == LINNET_F16)
+    if (l->dtype == LINNET_U8)
+        kernel->dequantize_u8(n, (const uint8_t *)x + at, 1.0f, 0, y);
+    else if (l->dtype == LINNET_I8)
+        kernel->dequantize_i8(n, (const int8_t *)x + at, 1.0f, 0, y);
+    else if (l->dtype == LINNET_F16)
         kernel->f16_to_f32(n, from, y);
     else
         ln_to_f32(l->dtype, from, n, y);
@@ -226,7 +230,11 @@ static void window_from_f32(const ln_last *l, const ln_kernels *kernel, const fl
 {
     uint16_t *to = (uint16_t *)y + at;
 
-    if (l->dtype == LINNET_F16)
+    if (l->dtype == LINNET_U8)
+        kernel->f32_to_8(n, x, 0.0f, 255.0f, (uint8_t *)y + at);
+    else if (l->dtype == LINNET_I8)
+        kernel->f32_to_8(n, x, -128.0f, 127.0f, (uint8_t *)y + at);
+    else if (l->dtype == LINNET_F16)
         kernel->f32_to_f16(n, x, to);
     else
         ln_from_f32(l->dtype, x, n, to);

@@ -117,7 +117,7 @@ typedef struct ln_last {
     size_t  step, tasks; /* pixels (or, where nothing is turned, elements) of a copying task */
 } ln_last;
 
-/* f32, f16 and bf16 tensors; a turned tensor of one channel or one pixel is none. */
+/* f32, f16, bf16, i8 and u8 tensors; a turned tensor of one channel or one pixel is none. */
 void ln_last_init(ln_last *l, const ln_desc *d, bool last);
 
 /* Set aside `floats` floats; false: too many. */

@@ -376,7 +376,7 @@ def top_k(r):
 
 @case
 def softmax(r):
-    return Layer(pick(r, "Softmax", "LogSoftmax"), [3 * f(r, 2, int(r.integers(1, 40)), int(r.integers(1, 1200)))], domain="",
+    return Layer(pick(r, "Softmax", "LogSoftmax"), [3 * f(r, 2, int(r.integers(1, 40)), int(pick(r, 3, 16, r.integers(1, 1200))))], domain="",
                  standard=13, axis=int(r.integers(3)))
 
 
