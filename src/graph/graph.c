@@ -622,6 +622,8 @@ linnet_status ln_graph_clone(const ln_graph *g, ln_arena *arena, ln_graph **out,
     c->output_cap = g->output_count;
     for (size_t i = 0; i < c->node_count; i++) {
         ln_node *n = &c->node[i];
+        if (!n->key)
+            n->key = (uint64_t)(uintptr_t)&g->node[i];
         n->in = ln_arena_copy(arena, n->in, (size_t)LN_MAX(n->in_count, 1) * sizeof *n->in);
         n->out = ln_arena_copy(arena, n->out, (size_t)LN_MAX(n->out_count, 1) * sizeof *n->out);
         n->capture = ln_arena_copy(arena, n->capture, (size_t)n->capture_count * sizeof *n->capture);

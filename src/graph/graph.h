@@ -75,6 +75,7 @@ typedef struct ln_node {
     int32_t        in_count, out_count;
     int32_t       *capture; /* values that its subgraphs take from this graph */
     int32_t        capture_count;
+    uint64_t       key;     /* in the copy of a planner: tells the nodes of a model apart, the same in every copy */
     bool           dynamic; /* its shapes depend on data: planned while running */
     struct linnet_layer *layer; /* the public handle, where one was asked for */
 } ln_node;

@@ -350,7 +350,7 @@ static linnet_status fold_node(ln_planner *pl, size_t index, bool first, const l
         if (n->out[i] == LN_NONE)
             continue;
         ln_value *v = &pl->g->value[n->out[i]];
-        const uint64_t key[4] = { LN_KEY_FOLD, pl->g->value[n->in_count ? n->in[0] : n->out[i]].id, index,
+        const uint64_t key[4] = { LN_KEY_FOLD, pl->g->value[n->in_count ? n->in[0] : n->out[i]].id, n->key,
                                   (uint64_t)i };
         v->constant = true;
         v->producer = LN_NONE;
@@ -434,11 +434,16 @@ static linnet_status infer_node(ln_planner *pl, size_t index, bool first, bool *
 linnet_status ln_plan_infer(ln_planner *pl, bool first, linnet_error *err)
 {
     ln_graph *g = pl->g;
+    const bool fold = first && (pl->plan->config.passes & LINNET_PASS_FOLD);
     size_t kept = 0;
 
     for (size_t i = 0; i < g->node_count; i++) {
-        bool folded;
-        const linnet_status st = infer_node(pl, i, first, &folded, err);
+        bool folded = false, taken = fold;
+        linnet_status st = LINNET_OK;
+        while (taken && !st && i < g->node_count) /* a branch may begin with another If, or be empty */
+            st = ln_plan_inline(pl, i, &taken, err);
+        if (!st && i < g->node_count)
+            st = infer_node(pl, i, first, &folded, err);
         if (st)
             return st;
         if (folded)

@@ -2,6 +2,7 @@
  * plan.h - from a model and input shapes to a flat array of steps, and the model object.
  *
  *   infer.c    shapes of every value, constants folded
+ *   inline.c   branches that are decided while planning
  *   memory.c   where each buffer lies in the arena
  *   plan.c     the steps: operators prepared, pointers resolved
  *   cache.c    derived constants (packed weights) of a model, shared by sessions
@@ -191,6 +192,9 @@ linnet_status ln_plan_infer(ln_planner *pl, bool first, linnet_error *err);
  */
 const void   *ln_model_aligned(linnet_model *m, const ln_value *v, ln_arena *keep);
 linnet_status ln_plan_align(ln_planner *pl, ln_value *v, linnet_error *err);
+
+/* Node `index` becomes the nodes of its branch, if it is an If with a known condition: *done. */
+linnet_status ln_plan_inline(ln_planner *pl, size_t index, bool *done, linnet_error *err);
 
 /* infer() of one node into out[], outputs checked against the limits; LN_WAIT passes through. */
 linnet_status ln_node_infer(const ln_node *n, const linnet_limits *limits, const ln_desc *in,
