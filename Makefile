@@ -7,6 +7,8 @@
 #   make check-all          more: sanitizers, every damaged file, the other compiler
 #   make conformance        the ONNX backend cases, counted per class and operator (Python, numpy, onnx)
 #   make bench              kernels and models, GFLOP/s and share of the measured peak
+#   make bench-start        what a fresh process pays before it runs steadily; MODELS=
+#   make bench-peers        the same models on other engines; MODELS= THREADS= PEERS=--layers
 #   make amalgam            build/linnet.c + build/linnet*.h, the library in one file
 #   make install DESTDIR= PREFIX= LIBDIR=
 #
@@ -133,10 +135,14 @@ fuzz-text:
 bench: all $(BUILD)/check
 	$(BUILD)/check --bench
 	@for m in examples/mnist/mnist.lnt $(MODELS); do $(BUILD)/linnet bench $$m --layers; done
-# Other engines on the same models: installs them from PyPI into a virtual environment.
+# Other engines on the same models: installs them from PyPI into a virtual environment. MODELS= some ONNX
+# files instead of the preset ones, THREADS=2, PEERS=--layers for single layers; table and picture in build/peers.
 bench-peers: all
 	python3 tests/bench/peers/peers.py --install
-	python3 tests/bench/peers/peers.py --models $(or $(MODELS),examples/mnist/mnist.onnx) --threads $(or $(THREADS),1)
+	python3 tests/bench/peers/peers.py $(if $(MODELS),--models $(MODELS)) --threads $(or $(THREADS),1) $(PEERS)
+# What a fresh process pays before its second run, and its memory: of MODELS=, else of the demonstration.
+bench-start: all
+	@sh tests/bench/start.sh $(BUILD)/linnet $(or $(MODELS),examples/mnist/mnist.lnt)
 
 # The ONNX backend cases on linnet and, where its Python package is installed, on ONNX Runtime: per class and operator.
 conformance: all
@@ -170,4 +176,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(EXAMPLE_OBJ:.o=.d)
-.PHONY: all fuzz-text clean conformance bench bench-peers test check-all check-clang check-sanitize amalgam install examples demo
+.PHONY: all fuzz-text clean conformance bench bench-peers bench-start test check-all check-clang check-sanitize amalgam install examples demo

@@ -2,7 +2,12 @@
 """Compare linnet with other inference engines, fairly, in one run.
 
     peers.py --install                                  once: an environment with the engines
-    peers.py --models a.onnx b.onnx [--threads 2] [--seconds 5] [--json out.json]
+    peers.py [--models a.onnx b.onnx] [--threads 2] [--seconds 5] [--json out.json]
+    peers.py --layers                                   single layers instead of models
+
+Without --models: the ten models of ../shared/bench/make_onnx_models.py, made under build/ where that
+program is there, else examples/mnist/mnist.onnx. A table (and a picture, where matplotlib is installed) is
+written to build/peers.
 
 All engines load the same ONNX model (converted where an engine has its own format; that is not
 timed), get the same input, and must agree: a difference above 1e-3 of the largest value prints
@@ -38,6 +43,19 @@ TURN_RUNS, TURN_MS = 3, 60
 ANSWER_SECONDS = 300
 
 
+def default_models():
+    generator, folder = ROOT.parent / "shared/bench/make_onnx_models.py", ROOT / "build/bench-models"
+    if not generator.is_file():
+        return [ROOT / "examples/mnist/mnist.onnx"]
+    names = subprocess.run([sys.executable, generator, "--list"], capture_output=True, text=True,
+                           check=True).stdout.split()
+    missing = [name for name in names if not (folder / f"{name}.onnx").is_file()]
+    if missing:
+        print(f"making {', '.join(missing)} in {folder}", flush=True)
+        subprocess.run([sys.executable, generator, folder, *missing], stdout=subprocess.DEVNULL, check=True)
+    return [folder / f"{name}.onnx" for name in names]
+
+
 def install(venv, engines):
     """Each engine apart, so that one without a wheel for this machine does not stop the rest."""
     pins = {row.split("==")[0]: row.strip()
@@ -51,6 +69,8 @@ def install(venv, engines):
 
     if not pip(venv, pins["numpy"], pins["onnx"]):
         return 1
+    if not pip(venv, pins["matplotlib"]):
+        print("no pictures: matplotlib does not install here")
     if Path(sys.prefix) != venv:
         return subprocess.run([venv / "bin/python", HERE / "peers.py", *sys.argv[1:]]).returncode
     from engines import ENGINES
@@ -246,6 +266,8 @@ def table(peers, reference):
 
 def compare(args):
     from importlib.metadata import PackageNotFoundError, version
+    import layers
+    import report
     from engines import ENGINES
 
     cores = sorted(os.sched_getaffinity(0))[:args.threads]
@@ -263,6 +285,9 @@ def compare(args):
     print(f"{args.threads} thread{'s'[:args.threads > 1]} on cores {cores}, "
           f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
     models = [f for m in args.models for f in (sorted(m.glob("*.onnx")) if m.is_dir() else [m])]
+    if args.layers:
+        models = layers.write(ROOT / "build/bench-layers")
+    models = models or default_models()
     given = dict(pair.split("=", 1) for pair in args.input)
     results = []
     for path in models:
@@ -274,6 +299,11 @@ def compare(args):
             reference = next((p for p in peers if p.name == "ort"), peers[0])
             results.append({"model": path.stem, "threads": args.threads,
                             "reference": reference.name, "engines": table(peers, reference)})
+    if results:
+        head = f"Single layers, {args.threads} thread" if args.layers else f"Models, {args.threads} thread"
+        report.write(results, args.report, f"{'layers' if args.layers else 'models'}-{args.threads}",
+                     head + "s"[:args.threads > 1] + "\n\n" + ", ".join(f"{k} {v}" for k, v in versions.items()),
+                     args.layers)
     if args.json:
         args.json.write_text(json.dumps({"versions": versions, "results": results}, indent=1))
     return 0 if all(r["agrees"] for m in results for r in m["engines"]) else 1
@@ -288,6 +318,8 @@ def main():
                     help="folder for converted models")
     ap.add_argument("--engines", default=DEFAULT, help=f"default {DEFAULT}; torch on demand")
     ap.add_argument("--models", type=Path, nargs="+", default=[], help="ONNX files or folders")
+    ap.add_argument("--layers", action="store_true", help="single layers, see layers.py")
+    ap.add_argument("--report", type=Path, default=ROOT / "build/peers", help="folder for table and picture")
     ap.add_argument("--input", action="append", default=[], metavar="NAME=FILE.npy")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seconds", type=float, default=5, help="for each engine and model")
@@ -307,8 +339,6 @@ def main():
             return 2
     if args.install:
         return install(args.venv, args.engines)
-    if not args.models:
-        ap.error("--models is missing")
     return compare(args)
 
 
