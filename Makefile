@@ -27,7 +27,9 @@ MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 
 # FP contraction is off so that an expression gives the same bits on every level.
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(WARN) -ffp-contract=off -Iinclude -I$(BUILD) $(DEFS)
-LIB_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -DLINNET_BUILD
+# Nothing is thrown through C; sections let a program that links the archive leave out what it does not reach.
+LIB_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -DLINNET_BUILD
+SLIM      := $(shell echo 'int main(void) { return 0; }' | $(CC) -Wl,--gc-sections -x c - -o /dev/null 2>/dev/null && echo -Wl,--gc-sections)
 LIBS       = -lm -pthread
 
 ROOMS   := base cpu tensor kernel op graph plan format api text
@@ -54,7 +56,7 @@ $(BUILD)/liblinnet.a: $(LIB_OBJ)
 	$(AR) rcs $@ $^
 
 $(BUILD)/liblinnet.so: $(LIB_OBJ)
-	$(CC) $(CFLAGS) -shared -Wl,-soname,liblinnet.so.$(MAJOR) -Wl,--no-undefined -o $@.$(VERSION) $^ $(LDFLAGS) $(LIBS)
+	$(CC) $(CFLAGS) -shared -Wl,-soname,liblinnet.so.$(MAJOR) -Wl,--no-undefined $(SLIM) -o $@.$(VERSION) $^ $(LDFLAGS) $(LIBS)
 	@ln -sf liblinnet.so.$(VERSION) $@.$(MAJOR)
 	@ln -sf liblinnet.so.$(VERSION) $@
 
