@@ -42,6 +42,13 @@ says '^48 sentences: 47 right' $feel --eval examples/sentiment/written.tsv
 says '^positive' $feel "The plot was hardly a masterpiece, but I loved it."
 says '^negative' $feel "I loved the plot, but it was hardly a masterpiece."
 
+dates="$build/examples/translate/translate"
+says '^1000 texts: 992 exact' $dates examples/translate --eval examples/translate/heldout.tsv
+says '^1000 texts: 992 exact' $dates --beams 1 examples/translate --eval examples/translate/heldout.tsv
+says '^1984-06-21T15:30 ' $dates examples/translate \
+    "the twenty-first of June, nineteen eighty-four, at half past three in the afternoon"
+says '^1789-07-14 ' $dates examples/translate "Le QUATORZE juillet mil sept cent quatre-vingt-neuf"
+
 # Sound: 16-bit WAV files whole, cut short, and with damaged heads.
 "$build/examples/speech" --noise 5 --clean "$at/clean.wav" "$at/noisy.wav" > "$at/truth"
 says '^speech' "$build/examples/speech" --voice "$at/clean.wav" "$at/again.wav"
