@@ -195,58 +195,68 @@ static void generate(generator *g, size_t most, int32_t end)
         fprintf(stderr, "%zu tokens, %.0f tokens/s\n", made, (double)(made - 1) / (seconds() - start));
 }
 
-int main(int argc, char **argv)
+typedef struct options {
+    const char *model, *tokenizer, *prompt, *ids;
+    size_t      tokens;
+    int32_t     end;
+} options;
+
+static void read_options(int argc, char **argv, options *o, linnet_sampler_options *how)
 {
     static const char help[] =
         "usage: generate [--tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S] [--tokenizer FILE]\n"
         "                [--prompt TEXT | --ids 1,2,3] [--end ID] MODEL\n";
-    static generator g;
-    const char *path = NULL, *file = NULL, *prompt = "", *ids = NULL;
-    size_t most = 200;
-    int32_t end = -1;
-    linnet_error err;
 
-    g.how = (linnet_sampler_options){ .struct_size = sizeof g.how, .temperature = 0.8f, .top_p = 0.95f, .seed = 1 };
     for (int i = 1; i < argc; i++) {
         const char *key = argv[i];
         if (strcmp(key, "--help") == 0)
             usage(help, 0);
         if (strncmp(key, "--", 2) != 0) {
-            path = key;
+            o->model = key;
             continue;
         }
         if (i + 1 == argc)
             usage(help, 1);
         const char *value = argv[++i];
         if (strcmp(key, "--tokens") == 0)
-            most = strtoull(value, NULL, 10);
+            o->tokens = strtoull(value, NULL, 10);
         else if (strcmp(key, "--temperature") == 0)
-            g.how.temperature = strtof(value, NULL);
+            how->temperature = strtof(value, NULL);
         else if (strcmp(key, "--top-k") == 0)
-            g.how.top_k = (uint32_t)strtoul(value, NULL, 10);
+            how->top_k = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(key, "--top-p") == 0)
-            g.how.top_p = strtof(value, NULL);
+            how->top_p = strtof(value, NULL);
         else if (strcmp(key, "--seed") == 0)
-            g.how.seed = strtoull(value, NULL, 10);
+            how->seed = strtoull(value, NULL, 10);
         else if (strcmp(key, "--tokenizer") == 0)
-            file = value;
+            o->tokenizer = value;
         else if (strcmp(key, "--prompt") == 0)
-            prompt = value;
+            o->prompt = value;
         else if (strcmp(key, "--ids") == 0)
-            ids = value;
+            o->ids = value;
         else if (strcmp(key, "--end") == 0)
-            end = (int32_t)strtol(value, NULL, 10);
+            o->end = (int32_t)strtol(value, NULL, 10);
         else
             usage(help, 1);
     }
-    if (!path)
+    if (!o->model)
         usage(help, 1);
-    g.session = open_session(path, &g.model);
+}
+
+int main(int argc, char **argv)
+{
+    static generator g;
+    options o = { .prompt = "", .tokens = 200, .end = -1 };
+    linnet_error err;
+
+    g.how = (linnet_sampler_options){ .struct_size = sizeof g.how, .temperature = 0.8f, .top_p = 0.95f, .seed = 1 };
+    read_options(argc, argv, &o, &g.how);
+    g.session = open_session(o.model, &g.model);
     find_inputs(&g);
-    if (file)
-        check(linnet_tokenizer_open(file, NULL, &g.tokenizer, &err), file, &err);
-    read_prompt(&g, prompt, ids);
-    generate(&g, most, end);
+    if (o.tokenizer)
+        check(linnet_tokenizer_open(o.tokenizer, NULL, &g.tokenizer, &err), o.tokenizer, &err);
+    read_prompt(&g, o.prompt, o.ids);
+    generate(&g, o.tokens, o.end);
     linnet_sampler_free(g.sampler);
     linnet_tokenizer_free(g.tokenizer);
     for (size_t i = 0; i < g.caches; i++)
