@@ -4,10 +4,11 @@
  *   generate [--tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S] [--tokenizer FILE]
  *            [--prompt TEXT | --ids 1,2,3] [--end ID] MODEL
  *
- * The model takes tokens and gives logits. Where it has past_... inputs and present_... outputs, each step
- * feeds one token and the caches of the step before; else each step runs all tokens so far, padded behind
- * to a multiple of 32, which a causal model does not notice and which keeps the plan. Without a tokeniser
- * the tokens themselves are printed.
+ * The model takes tokens and gives logits, in one of three ways. Where an output new_X has the shape of an input X,
+ * the two are tied: caches of fixed length that stay in the session, one token a step (python/llama2c_onnx.py
+ * makes such models). Where it has past_... inputs and present_... outputs, caches that grow are handed from
+ * step to step. Else each step runs all tokens so far, padded behind to a multiple of 32, which a causal
+ * model does not notice and which keeps the plan. Without a tokeniser the tokens themselves are printed.
  */
 #include <linnet_text.h>
 
@@ -30,14 +31,31 @@ typedef struct generator {
     linnet_value_info  role[ROLES];
     int                place[ROLES]; /* input of that role, or -1 */
     cache              past[CACHES];
-    size_t             caches, logits;
+    size_t             caches, logits, tied; /* tied: caches that stay in the session */
     int64_t            values[ROLES][MOST]; /* as the model's integers, 64 or 32 bits */
     int32_t            ids[MOST];
-    size_t             count, done; /* tokens, and those that are in the caches */
+    size_t             count, done, most; /* tokens, those that are in the caches, those that can be */
     linnet_sampler_options how;
 } generator;
 
 /* ---- the model ----------------------------------------------------------------------- */
+
+/* A cache of fixed length, tied to the output that continues it; 0: it is none. */
+static int tie_cache(generator *g, size_t input, const linnet_value_info *v)
+{
+    char name[256];
+    linnet_error err;
+
+    snprintf(name, sizeof name, "new_%s", v->name);
+    const int32_t output = linnet_model_find_output(g->model, name);
+    if (output < 0)
+        return 0;
+    check(linnet_session_tie(g->session, (size_t)output, input, &err), v->name, &err);
+    if (v->rank >= 2 && (size_t)v->dims[v->rank - 2] < g->most) /* [..., length, features] */
+        g->most = (size_t)v->dims[v->rank - 2];
+    g->tied++;
+    return 1;
+}
 
 static void find_inputs(generator *g)
 {
@@ -48,6 +66,8 @@ static void find_inputs(generator *g)
     for (size_t i = 0; i < linnet_model_input_count(g->model); i++) {
         linnet_value_info v;
         linnet_model_input(g->model, i, &v);
+        if (v.dtype == LINNET_F32 && tie_cache(g, i, &v))
+            continue;
         if (strstr(v.name, "past") && v.dtype == LINNET_F32 && v.rank > 0 && g->caches < CACHES) {
             g->past[g->caches].input = i;
             g->past[g->caches++].info = v;
@@ -109,11 +129,10 @@ static void set_caches(generator *g)
     }
 }
 
-/* Runs the model on what it has not seen; the logits of the last token. */
-static const float *next_logits(generator *g, size_t *vocabulary)
+/* Runs the model on `fresh` tokens behind the first `from`; the logits of the last of them. */
+static const float *run_tokens(generator *g, size_t from, size_t fresh, size_t *vocabulary)
 {
-    const size_t from = g->caches ? g->done : 0, fresh = g->count - from;
-    const size_t n = g->caches ? fresh : (fresh + PAD - 1) / PAD * PAD;
+    const size_t n = g->caches || g->tied ? fresh : (fresh + PAD - 1) / PAD * PAD;
 
     set_caches(g);
     for (size_t i = 0; i < n; i++) {
@@ -126,12 +145,24 @@ static const float *next_logits(generator *g, size_t *vocabulary)
     set_role(g, ROLE_POSITIONS, n);
     set_role(g, ROLE_MASK, from + n);
     run(g->session);
-    g->done = g->count;
+    g->done = from + fresh;
     const linnet_tensor *y = linnet_session_output(g->session, g->logits);
     *vocabulary = (size_t)linnet_tensor_dim(y, linnet_tensor_rank(y) - 1);
     if (linnet_tensor_dtype(y) != LINNET_F32 || *vocabulary == 0 || linnet_tensor_count(y) < fresh * *vocabulary)
         fail("the model's output is not logits of every token");
     return (const float *)linnet_tensor_data(y) + (fresh - 1) * *vocabulary;
+}
+
+/* What the model has not seen yet, at once or one by one; the logits of the last token. */
+static const float *next_logits(generator *g, size_t *vocabulary)
+{
+    const float *logits = NULL;
+
+    if (!g->tied)
+        return run_tokens(g, g->caches ? g->done : 0, g->count - (g->caches ? g->done : 0), vocabulary);
+    while (g->done < g->count)
+        logits = run_tokens(g, g->done, 1, vocabulary);
+    return logits;
 }
 
 /* ---- text ---------------------------------------------------------------------------- */
@@ -177,7 +208,7 @@ static void generate(generator *g, size_t most, int32_t end)
 
     for (size_t i = 0; i < g->count; i++)
         show(g, &state, g->ids[i]);
-    for (; made < most && g->count < MOST - PAD; made++) {
+    for (; made < most && g->count <= g->most; made++) {
         const float *logits = next_logits(g, &vocabulary);
         if (!g->sampler)
             check(linnet_sampler_create(vocabulary, &g->how, NULL, &g->sampler, &err), "sampler", &err);
@@ -249,6 +280,7 @@ int main(int argc, char **argv)
     options o = { .prompt = "", .tokens = 200, .end = -1 };
     linnet_error err;
 
+    g.most = MOST - PAD;
     g.how = (linnet_sampler_options){ .struct_size = sizeof g.how, .temperature = 0.8f, .top_p = 0.95f, .seed = 1 };
     read_options(argc, argv, &o, &g.how);
     g.session = open_session(o.model, &g.model);

@@ -105,6 +105,14 @@ if [ -d "$shared/models/stories260k-llama2c" ]; then
     cmp -s "$at/one" "$at/two" && ! cmp -s "$at/one" "$at/other" && pass || miss "generate: seeds"
     says 'tokens/s' "$tell" --tokens 3 --tokenizer tests/text/gpt2.json --prompt Once "$story"
     ends 1 "$tell" --prompt text "$story"
+    if python3 -c 'import numpy, onnx' 2> /dev/null; then # the same model with caches in the session
+        python3 examples/python/llama2c_onnx.py "$shared/models/stories260k-llama2c/stories260K.bin" "$at/cached.onnx"
+        says '^1 461 461 401 401 401 461 378 455 473 456 435 299 362 409 283 264 283 452 288 13 431 431 431 $' \
+            "$tell" --tokens 23 --temperature 0 "$at/cached.onnx"
+        says '^512 tokens' "$tell" --tokens 10000 "$at/cached.onnx"
+    else
+        skipped=$((skipped + 1)) && echo "skipped: no onnx for Python"
+    fi
     says '^5 6 7 ' "$tell" --tokens 3 --ids 5,6,7 "$shared/models/tiny-gpt2-contrib/model.onnx"
 else
     skipped=$((skipped + 1)) && echo "skipped: no language model at $shared"
