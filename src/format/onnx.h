@@ -98,6 +98,7 @@ linnet_status ln_onnx_expand_broadcast(ln_onnx *m, ln_graph *g, ln_onnx_node *n,
 linnet_status ln_onnx_expand_softmax(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 linnet_status ln_onnx_expand_batch_norm(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 linnet_status ln_onnx_expand_group_norm(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
+linnet_status ln_onnx_expand_quantised_attention(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 linnet_status ln_onnx_expand_flex(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 linnet_status ln_onnx_expand_scan(ln_onnx *m, ln_graph *g, ln_onnx_node *n);
 

@@ -241,3 +241,39 @@ linnet_status ln_onnx_expand_flex(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
     n->op = NULL;
     return b.st;
 }
+
+/*
+ * com.microsoft.QAttention: Q, K and V as one quantised product, split, and attention over them. Its inputs: X, W,
+ * bias, the scales of X and W, a mask of keys, the zero points of X and W, past keys (refused).
+ */
+linnet_status ln_onnx_expand_quantised_attention(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
+{
+    ln_onnx_build b = { m, g, n, LINNET_OK };
+    const char *in[9], *part[3];
+    ln_attr_value attr[4] = { { "num_heads", LN_ATTR_I64, { .i = ln_onnx_attr_i64(n, "num_heads", 0) } },
+                              { "unidirectional", LN_ATTR_I64, { .i = ln_onnx_attr_i64(n, "unidirectional", 0) } } };
+    const ln_attr_value cut[] = { expand_int("axis", -1), expand_int("num_outputs", 3) };
+    size_t attrs = 2;
+
+    for (size_t i = 0; i < 9; i++)
+        in[i] = i < n->in_count ? n->in[i] : "";
+    if (in[8][0] || n->out_count != 1 || ln_onnx_attr_i64(n, "do_rotary", 0))
+        return ln_fail(m->err, LINNET_ERR_UNSUPPORTED, "QAttention \"%s\": past keys and rotary are not supported", n->name);
+    for (size_t i = 0; i < 2; i++) {
+        const ln_attr_value *a = ln_onnx_attr(n, i ? "scale" : "mask_filter_value");
+        if (a)
+            attr[attrs++] = *a;
+    }
+    for (size_t i = 0; i < 3; i++)
+        part[i] = ln_onnx_hidden(&b);
+    const char *product = ln_onnx_hidden(&b);
+    const char *factors[] = { in[0], in[1], in[3], in[4], in[6], in[7], in[2] };
+    const char *heads[] = { part[0], part[1], part[2], "", in[5] };
+    if (b.st ||
+        (b.st = ln_graph_node(g, "com.microsoft.MatMulIntegerToFloat", n->name, factors, 7, &product, 1, NULL, 0, NULL, m->err)) ||
+        (b.st = ln_graph_node(g, "Split", n->name, &product, 1, part, 3, cut, 2, NULL, m->err)) ||
+        (b.st = ln_graph_node(g, "com.microsoft.MultiHeadAttention", n->name, heads, 5, n->out, 1, attr, attrs, NULL, m->err)))
+        return b.st;
+    n->op = NULL;
+    return LINNET_OK;
+}

@@ -629,6 +629,7 @@ static const map_rule map_rules[] = {
     { "Split", 18, map_split },
     { "Tile", 6, map_tile },
     { "TopK", 10, map_topk },
+    { "com.microsoft.QAttention", MAP_ALWAYS, ln_onnx_expand_quantised_attention },
     { "ai.onnx.preview.FlexAttention", MAP_ALWAYS, ln_onnx_expand_flex },
 };
 
@@ -638,6 +639,10 @@ static const char *const map_alias[][2] = {
     { "com.microsoft.QuantizeLinear", "QuantizeLinear" },
     { "com.microsoft.DequantizeLinear", "DequantizeLinear" },
     { "com.microsoft.Trilu", "Trilu" },
+    { "com.microsoft.TransposeMatMul", "com.microsoft.FusedMatMul" },
+    { "com.microsoft.Unique", "Unique" },
+    { "com.microsoft.Range", "Range" },
+    { "com.microsoft.Pad", "Pad" },
 };
 
 static linnet_status map_domain(ln_onnx *m, ln_onnx_node *n)

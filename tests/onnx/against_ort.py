@@ -168,8 +168,11 @@ def mat_mul_nbits(r):
     blocks = -(-k // block)
     b = q(r, np.uint8, n, blocks, block // 2)
     zeros = q(r, np.uint8, n, (blocks + 1) // 2).reshape(-1) if r.integers(2) else None
+    bits = int(pick(r, 4, 4, 8))
+    if bits == 8:
+        b, zeros = q(r, np.uint8, n, blocks, block), q(r, np.uint8, n, blocks).reshape(-1) if zeros is not None else None
     return Layer("MatMulNBits", [f(r, 3, k), b, np.abs(f(r, n, blocks)).reshape(-1)] + ([zeros] if zeros is not None else []),
-                 const=(1, 2, 3) if zeros is not None else (1, 2), K=k, N=n, bits=4, block_size=block, atol=1e-3)
+                 const=(1, 2, 3) if zeros is not None else (1, 2), K=k, N=n, bits=bits, block_size=block, atol=1e-2)
 
 
 # ---- quantised elementwise and pooling -------------------------------------------------------------------------
@@ -322,6 +325,24 @@ def group_query_attention_prompt(r):
 def group_query_attention_token(r):
     past = int(r.integers(1, 8))
     return gqa(r, int(r.integers(2)), 1, past, past)
+
+
+@case
+def quantised_attention(r):
+    h, t, kind = int(pick(r, 1, 2)), int(r.integers(1, 8)), pick(r, np.uint8, np.int8)
+    mask = (np.arange(t) < r.integers(1, t + 1, (2, 1))).astype(np.int32) if r.integers(2) else None
+    return Layer("QAttention", [q(r, np.uint8, 2, t, 16), q(r, kind, 16, 48), f(r, 48), s(0.01), s(0.01), mask, zero(r, np.uint8),
+                                zero(r, kind)], const=(1, 2, 3, 4, 6, 7), num_heads=h, unidirectional=int(r.integers(2)), atol=1e-4)
+
+
+@case
+def gather_block_quantized(r):
+    bits, block = int(pick(r, 2, 4, 8)), int(pick(r, 16, 32))
+    blocks = -(-64 // block)
+    zeros = q(r, np.uint8, 20, -(-blocks * bits // 8)) if r.integers(2) else None
+    return Layer("GatherBlockQuantized", [q(r, np.uint8, 20, 64 * bits // 8), r.integers(-20, 20, (2, 3)), f(r, 20, blocks)] +
+                 ([zeros] if zeros is not None else []), const=(0, 2, 3) if zeros is not None else (0, 2), bits=bits, block_size=block,
+                 quantize_axis=1, gather_axis=0)
 
 
 @case
