@@ -10,6 +10,10 @@ static bool element_is_set(int32_t dtype, const void *x, size_t i)
 {
     const uint8_t kind = ln_dtype(dtype)->kind;
 
+    if (dtype == LINNET_BOOL)
+        return ((const uint8_t *)x)[i] != 0;
+    if (dtype == LINNET_F32)
+        return ((const float *)x)[i] != 0;
     return kind == LN_KIND_FLOAT ? ln_get_f64(dtype, x, i) != 0 : ln_get_i64(dtype, x, i) != 0;
 }
 
@@ -34,18 +38,20 @@ static linnet_status non_zero_run(const ln_run *r)
 {
     const ln_desc *in = &r->in_desc[0];
     const size_t count = ln_count(in), found = (size_t)r->out_desc[0].dim[1];
-    int64_t *y = r->out[0];
+    const size_t width = in->rank ? (size_t)in->dim[in->rank - 1] : 1;
+    int64_t *y = r->out[0], place[LN_MAX_RANK] = { 0 };
     size_t at = 0;
 
-    for (size_t i = 0; y && i < count && at < found; i++) {
-        if (!element_is_set(in->dtype, r->in[0], i))
-            continue;
-        size_t rest = i;
-        for (int32_t d = in->rank - 1; d >= 0; d--) {
-            y[(size_t)d * found + at] = (int64_t)(rest % (size_t)in->dim[d]);
-            rest /= (size_t)in->dim[d];
+    for (size_t row = 0; y && row < count && at < found; row += width) {
+        for (size_t i = 0; i < width && at < found; i++) { /* written in any case: no branch to guess */
+            for (int32_t d = 0; d < in->rank - 1; d++)
+                y[(size_t)d * found + at] = place[d];
+            if (in->rank)
+                y[(size_t)(in->rank - 1) * found + at] = (int64_t)i;
+            at += element_is_set(in->dtype, r->in[0], row + i);
         }
-        at++;
+        for (int32_t d = in->rank - 2; d >= 0 && ++place[d] == in->dim[d]; d--)
+            place[d] = 0;
     }
     return LINNET_OK;
 }
