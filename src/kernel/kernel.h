@@ -159,6 +159,10 @@ typedef struct ln_kernels {
     void (*gemm_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a,
                      float *c, size_t ldc, const float *add, size_t ldadd,
                      size_t n0, size_t n1);
+    /* The same without `add`, where the next call will read what lies `ahead` floats from the B of
+       this one: it is fetched meanwhile. 0: nothing in particular. */
+    void (*gemm_ahead_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a, float *c, size_t ldc,
+                           size_t n0, size_t n1, ptrdiff_t ahead);
 
     /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,
@@ -200,8 +204,9 @@ typedef struct ln_kernels {
     /* y[x][c] = scale[x] * sum of the window. */
     void (*pool_sum_f32)(const ln_window *d, const float *const *rows, const float *scale, float *y);
 
-    /* A panel of U[f] (see ln_wino), or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr]. */
-    void (*wino_weight_f32)(size_t c, const float *w, float *u, size_t ldu);
+    /* A panel of U[f] (see ln_wino), or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr].
+       three: only the 25 points of tiles three by three, one after another. */
+    void (*wino_weight_f32)(size_t c, bool three, const float *w, float *u, size_t ldu);
     /* V of tiles [t0, t1) from d->tall + 2 rows of pixels (NULL: padding). v: V[0] of tile t0; v4:
        V[0] of the place of t0 among the tiles that have the points j = 4. */
     void (*wino_input_f32)(const ln_wino *d, const float *const *rows, size_t t0, size_t t1,

@@ -42,9 +42,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #  define LN_PREFETCH(p)     __builtin_prefetch(p)
 #  define LN_PREFETCH_OUT(p) __builtin_prefetch(p, 1) /* to be written */
+#  define LN_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2) /* later: for the second cache, not the first */
 #else
 #  define LN_PREFETCH(p)     ((void)(p))
 #  define LN_PREFETCH_OUT(p) ((void)(p))
+#  define LN_PREFETCH_FAR(p) ((void)(p))
 #endif
 
 #endif

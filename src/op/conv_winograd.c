@@ -21,18 +21,45 @@ enum {
 };
 
 /* Nanoseconds on the machine that this was measured on; only their proportion counts. */
-#define WINO_NS_PRODUCT   0.0190 /* per multiply-add of a product */
+#define WINO_NS_PRODUCT   0.0173 /* per multiply-add of a product */
+#define WINO_NS_ROW       2.6    /* per row of a product and panel of its columns */
 #define WINO_NS_DIRECT    0.0175 /* per multiply-add of a direct convolution */
-#define WINO_NS_TRANSFORM 0.35   /* per point of a channel, in or out */
-#define WINO_NS_WEIGHT    0.240  /* per float of weights that do not stay in a cache from run to run */
+#define WINO_NS_TRANSFORM 0.15   /* per point of a channel, in or out */
+#define WINO_NS_WEIGHT    0.135  /* per float of weights that come from memory, beside the computing */
 
-/* Tiles along `length` outputs, and how many of them are four long. */
-static size_t wino_tiles(size_t length, size_t *four)
+typedef struct wino_cover {
+    size_t down, tall, across, wide; /* tiles; how many of them are four outputs long, the others three */
+} wino_cover;
+
+static wino_cover wino_mixed(const ln_conv *c)
 {
-    const size_t tiles = ln_ceil_div(length, 4);
+    const size_t h = c->win.out[1], w = c->win.out[2], down = ln_ceil_div(h, 4), across = ln_ceil_div(w, 4);
+    const wino_cover t = { down, down - LN_MIN(down, 4 * down - h), across, across - LN_MIN(across, 4 * across - w) };
 
-    *four = tiles - LN_MIN(tiles, 4 * tiles - length);
-    return tiles;
+    return t;
+}
+
+/* Tiles of three alone are more tiles, but have two thirds of the weights. */
+static bool wino_three(size_t tall, size_t wide) { return tall == 0 && wide == 0; }
+
+static double wino_ns(const ln_conv *c, size_t nr, const wino_cover *t)
+{
+    const double points = (double)c->win.n * (double)(5 * t->down + t->tall) * (double)(5 * t->across + t->wide);
+    const double weights = (double)c->cg * (double)c->m, rows = (double)ln_ceil_div(c->m, nr);
+    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT * (wino_three(t->tall, t->wide) ? 25 : 36) : 0;
+    const double products = points * (weights * WINO_NS_PRODUCT + rows * WINO_NS_ROW);
+
+    return LN_MAX(products, cold * weights) + points * (double)(c->cg + c->m) * WINO_NS_TRANSFORM;
+}
+
+/* The better of the two ways to cover the output, and its time. */
+static double wino_choose(const ln_conv *c, size_t nr, wino_cover *t)
+{
+    const wino_cover mixed = wino_mixed(c), three = { ln_ceil_div(c->win.out[1], 3), 0, ln_ceil_div(c->win.out[2], 3), 0 };
+    const double a = wino_ns(c, nr, &mixed), b = wino_ns(c, nr, &three);
+
+    *t = b < a ? three : mixed;
+    return LN_MIN(a, b);
 }
 
 static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
@@ -40,21 +67,16 @@ static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
     const ln_win *w = &c->win;
     bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino_input_f32 && c->cg >= 8 &&
                 c->m >= 8;
-    size_t tall, wide;
+    wino_cover t;
 
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
         fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == 1 && w->dilation[i] == 1 &&
                (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
     if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
         return false;
-    const double down = (double)wino_tiles(w->out[1], &tall), across = (double)wino_tiles(w->out[2], &wide);
-    const double points = (double)w->n * (5 * down + (double)tall) * (5 * across + (double)wide);
-    const double weights = (double)c->cg * (double)c->m;
-    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT : 0;
-    const double direct = (double)c->pixels * weights * 9 * WINO_NS_DIRECT + cold * 9 * weights;
-    const double wino = points * (weights * WINO_NS_PRODUCT + (double)(c->cg + c->m) * WINO_NS_TRANSFORM)
-                        + cold * WINO_POINTS * weights;
-    return wino < direct;
+    const double weights = 9 * (double)c->cg * (double)c->m;
+    const double direct = (double)c->pixels * weights * WINO_NS_DIRECT;
+    return wino_choose(c, kernel->gemm_nr, &t) < LN_MAX(direct, weights > WINO_WARM ? weights * WINO_NS_WEIGHT : 0);
 }
 
 /* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
@@ -70,10 +92,11 @@ static bool wino_stride(size_t rows, size_t columns, size_t *ld)
 static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
+    wino_cover t;
     size_t v, m;
 
-    c->down = wino_tiles(c->win.out[1], &c->tall);
-    c->across = wino_tiles(c->win.out[2], &c->wide);
+    wino_choose(c, nr, &t);
+    c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
     c->tiles = c->win.n * c->down * c->across;
     const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div((size_t)WINO_BLOCK, mr) * mr);
     c->m_tasks = blocks * 2 > WINO_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
@@ -85,10 +108,10 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     c->tasks = c->m_tasks * c->n_tasks;
     c->pass_n = LN_MIN(ln_ceil_div((size_t)WINO_PASS_N, nr) * nr, c->group_n);
     c->pack_tasks = panels;
-    c->key = 0;
+    c->key = wino_three(t.tall, t.wide);
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->part_packed) || !ln_mul(c->part_packed, WINO_POINTS, &c->packed) ||
+    if (!ln_mul(panels * nr, c->cg, &c->part_packed) || !ln_mul(c->part_packed, c->key ? 25 : WINO_POINTS, &c->packed) ||
         !wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) || !wino_stride(c->step_tiles, c->pass_n, &m) ||
         !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
         !ln_mul(m, sizeof(float), &q->scratch) || !ln_add(q->scratch, (mr + WINO_LINE) * sizeof(float *), &q->scratch))
@@ -106,7 +129,7 @@ static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
         ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
-        kernel->wino_weight_f32(depth, turned, out + (n0 * c->cg + p * nr), c->part_packed);
+        kernel->wino_weight_f32(depth, wino_three(c->tall, c->wide), turned, out + (n0 * c->cg + p * nr), c->part_packed);
     }
 }
 
@@ -193,7 +216,7 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
     const float **a = r->scratch;
 
     for (size_t f = 0; f < WINO_POINTS; f++) {
-        const ln_gemm_f32 g = { n, k, 1, u + f * c->part_packed + n0 * k, NULL, none };
+        const ln_gemm_f32 g = { n, k, 1, u + n0 * k, NULL, none };
         const size_t count = wino_count(c, end, f / 6, f % 6) - wino_count(c, begin, f / 6, f % 6);
         const size_t steps = ln_ceil_div(count, mr);
         const float *from = (f % 6 == 4 ? v4 : v) + f * ldv;
@@ -201,10 +224,12 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
 
         for (size_t i = 0; i < steps; i++) {
             const size_t at = count * i / steps, rows = count * (i + 1) / steps - at;
+            const bool last = i + 1 == steps && f + 1 < WINO_POINTS;
             for (size_t j = 0; j < rows; j++)
                 a[j] = from + (at + j) * k;
-            r->kernel->gemm_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n);
+            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, 0, n, last ? (ptrdiff_t)c->part_packed : 0);
         }
+        u += wino_three(c->tall, c->wide) && (f / 6 == 4 || f % 6 == 4) ? 0 : c->part_packed;
     }
 }
 

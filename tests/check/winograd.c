@@ -12,6 +12,7 @@ typedef struct layer {
     size_t       c, n, pad, h_in, w_in, h_out, w_out, ldx, ldy;
     size_t       down, tall, across, wide; /* tiles; those of four outputs */
     size_t       ldv, ldm;
+    bool         three; /* no tile has a point 4, nor have the filters */
     const float *x, *w, *bias, *add;
     float       *u, *v, *m, *y;
     ln_act       act;
@@ -80,8 +81,8 @@ static void products(const layer *l)
 {
     const size_t mr = check_now.gemm_mr, nr = check_now.gemm_nr, ldu = (l->n + nr - 1) / nr * nr * l->c;
 
-    for (size_t f = 0; f < 36; f++) {
-        const ln_gemm_f32 g = { l->n, l->c, 1, l->u + f * ldu, NULL, { LN_FN_NONE, 0, 0 } };
+    for (size_t f = 0, u = 0; f < 36; f++) {
+        const ln_gemm_f32 g = { .n = l->n, .k = l->c, .taps = 1, .b = l->u + u * ldu };
         const size_t rows = count(l, l->down, 0, f / 6, f % 6);
 
         for (size_t i = 0; i < rows; i += mr) {
@@ -91,6 +92,7 @@ static void products(const layer *l)
                 a[r] = l->v + f * l->ldv + (i + r) * l->c;
             check_now.gemm_f32(&g, some, a, l->m + f * l->ldm + i * l->n, l->n, NULL, 0, 0, l->n);
         }
+        u += !l->three || (f / 6 != 4 && f % 6 != 4);
     }
 }
 
@@ -120,6 +122,11 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
 
     l.down = cover(l.h_out, &l.tall);
     l.across = cover(l.w_out, &l.wide);
+    if (check_rand(0, 3) == 0) {
+        l.down = (l.h_out + 2) / 3, l.across = (l.w_out + 2) / 3;
+        l.tall = l.wide = 0;
+    }
+    l.three = l.tall + l.wide == 0;
     l.ldv = l.down * l.across * c + check_rand(0, 3);
     l.ldm = l.down * l.across * n + check_rand(0, 3);
     check_fill(x, in, low * range, range);
@@ -135,8 +142,8 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
     float *turned = check_buf(ldu * 9);
     check_now.pack_b_f32(k, n, weight, 1, (ptrdiff_t)k, 1.0f, 0, k, 0, n, turned);
     for (size_t j = 0; j < n; j += nr) {
-        check_now.wino_weight_f32(c - cut, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, ldu);
-        check_now.wino_weight_f32(cut, turned + j * k, l.u + j * c, ldu);
+        check_now.wino_weight_f32(c - cut, l.three, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, ldu);
+        check_now.wino_weight_f32(cut, l.three, turned + j * k, l.u + j * c, ldu);
     }
     return l;
 }
