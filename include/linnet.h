@@ -568,14 +568,21 @@ LINNET_API const linnet_tensor *linnet_session_output(const linnet_session *s, s
  * The state starts as zeros, or as what the input had been set to, which is copied. Setting a tied
  * input later gives the state that value (copied too, so it need not be kept). An open dimension is taken
  * from another input that has been set and names the same symbol; where there is none, set the tied
- * input once. Type and shape of both must be the same once planned: else LINNET_ERR_SHAPE, here or at the run.
+ * input once. Type and shape of both must be the same once planned: else LINNET_ERR_SHAPE, here or at the run. An
+ * open dimension may change, as that of past keys which grow by a token: the next run is planned for it.
  * A run that fails leaves the state as it was. A cache that TensorScatter alone reads and makes is written
  * where it lies: a run costs the new rows only, and one that fails may leave these rows (no others) written.
  * Tying may allocate, runs do not. In a placed session ties
  * come from linnet_options, and linnet_session_size() counts them.
  */
 LINNET_API linnet_status linnet_session_tie(linnet_session *s, size_t output, size_t input, linnet_error *err);
-/* All tied inputs back to zeros: the next run begins a new stream. */
+/*
+ * For dimensions that change from run to run: the one that the model's inputs call `symbol` will be `most` at most.
+ * Memory for the largest shapes (inputs as they are set, with these sizes) is taken before the next plan is made;
+ * from then on a run of any smaller shape is planned anew, but allocates nothing.
+ */
+LINNET_API linnet_status linnet_session_reserve(linnet_session *s, const char *symbol, int64_t most, linnet_error *err);
+/* All tied inputs back to zeros and the shape they were given: the next run begins a new stream. */
 LINNET_API linnet_status linnet_session_reset(linnet_session *s, linnet_error *err);
 
 /*

@@ -244,6 +244,7 @@ linnet_status linnet_session_set_input(linnet_session *s, size_t i, int32_t dtyp
         return st;
     if (tie) {
         tie->follows = false;
+        tie->first = d;
         if (size)
             memmove(tie->data, data, size);
         data = tie->data;

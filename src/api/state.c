@@ -30,6 +30,15 @@ linnet_status linnet_session_tie(linnet_session *s, size_t output, size_t input,
     return state_tie(s, output, input, NULL, err);
 }
 
+linnet_status linnet_session_reserve(linnet_session *s, const char *symbol, int64_t most, linnet_error *err)
+{
+    if (!ln_given(s, "session", err) || !ln_given(symbol, "symbol", err))
+        return LINNET_ERR_ARGUMENT;
+    if (s->placed || most < 0)
+        return ln_fail(err, LINNET_ERR_ARGUMENT, "a negative size, or a session in given memory, cannot be reserved");
+    return ln_reserve_set(s, symbol, most, err);
+}
+
 linnet_status ln_session_ties(linnet_session *s, const linnet_options *opt, ln_arena *arena, linnet_error *err)
 {
     linnet_options o;

@@ -9,6 +9,7 @@
  *   dynamic.c  steps whose shapes are known only while running
  *   session.c  inputs, run, outputs
  *   state.c    outputs that are the inputs of the next run
+ *   recycle.c  memory for plans of changing shapes
  */
 #ifndef LN_PLAN_H
 #define LN_PLAN_H
@@ -74,6 +75,7 @@ const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint6
 /* Output `output` of a run is input `input` of the next. */
 typedef struct ln_tie {
     size_t output, input;
+    ln_desc first;  /* the shape that it was given, which a reset goes back to; dtype 0: none */
     bool   follows; /* its shape was found from other inputs, and may change with them after a reset */
     void  *data;
     size_t room;    /* bytes at data */
@@ -293,6 +295,7 @@ struct linnet_session {
     linnet_tensor *output, item; /* item: of a sequence, as last asked for */
     void        **output_to;
     size_t       *output_to_size;
+    struct ln_recycler *recycler; /* of plans after the first; NULL: there was one shape so far */
     ln_tie       *tie;         /* at most one for each input */
     size_t        tie_count;
     void         *work;        /* workspace, scratch and state of the dynamic step that runs */

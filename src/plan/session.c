@@ -144,6 +144,7 @@ void ln_session_end(linnet_session *s)
         for (size_t i = 0; i < s->tie_count; i++)
             ln_free(&alloc, s->tie[i].data, s->tie[i].room);
         ln_free(&alloc, s->work, s->work_size);
+        ln_recycler_end(s);
         ln_arena_free(&arena);
     }
 }
@@ -164,7 +165,8 @@ linnet_status ln_session_plan(linnet_session *s, linnet_error *err)
         return LINNET_OK;
     if (s->placed)
         return ln_fail(err, LINNET_ERR_SHAPE, "a session in given memory cannot take another input shape");
-    return ln_session_plan_anew(s, err);
+    const linnet_status st = ln_reserve_now(s, err);
+    return st ? st : ln_session_plan_anew(s, err);
 }
 
 ln_config ln_session_config(const linnet_session *s)
@@ -178,9 +180,12 @@ ln_config ln_session_config(const linnet_session *s)
 
 linnet_status ln_session_plan_anew(linnet_session *s, linnet_error *err)
 {
-    const ln_config config = ln_session_config(s);
+    ln_config config = ln_session_config(s);
     ln_plan *plan;
-    linnet_status st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, NULL, &plan, err);
+    linnet_status st = s->plan || s->recycler ? ln_recycler_alloc(s, &config.alloc, err) : LINNET_OK;
+
+    if (!st)
+        st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, NULL, &plan, err);
 
     if (st)
         return st;

@@ -25,6 +25,17 @@ void            ln_session_end(linnet_session *s);
 /* Output i of the last run as a value. */
 ln_slot ln_session_result(const linnet_session *s, size_t i);
 
+/* ---- plans after the first (recycle.c) ---- */
+
+typedef struct ln_recycler ln_recycler;
+
+/* The session's allocator behind a stock of blocks that plans gave back. */
+linnet_status ln_recycler_alloc(linnet_session *s, linnet_allocator *out, linnet_error *err);
+void          ln_recycler_end(linnet_session *s);
+/* Note the largest size of a named dimension; plan for the largest shapes once all of them are known. */
+linnet_status ln_reserve_set(linnet_session *s, const char *symbol, int64_t most, linnet_error *err);
+linnet_status ln_reserve_now(linnet_session *s, linnet_error *err);
+
 /* ---- state (state.c) ---- */
 
 /* The tie of input `input`, or NULL. */

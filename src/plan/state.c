@@ -103,9 +103,17 @@ static linnet_status state_unfit(const linnet_session *s, const ln_tie *t, const
                    ln_desc_text(&s->input[t->input], b));
 }
 
-static bool state_same(const linnet_session *s, const ln_tie *t, const ln_desc *d)
+/* May the next run take this for the tied input: its type and shape, or another size of an open dimension? */
+static bool state_takes(const linnet_session *s, const ln_tie *t, const ln_desc *d)
 {
-    return d->dtype == s->input[t->input].dtype && ln_same_shape(d, &s->input[t->input]);
+    const ln_desc *now = &s->input[t->input], *declared = &state_value(s, t)->desc;
+
+    if (d->dtype != now->dtype || d->rank != now->rank)
+        return false;
+    for (int32_t k = 0; k < d->rank; k++)
+        if (d->dim[k] != now->dim[k] && declared->rank == d->rank && declared->dim[k] != LN_UNKNOWN)
+            return false;
+    return true;
 }
 
 linnet_status ln_state_fits(const linnet_session *s, const ln_plan *p, linnet_error *err)
@@ -113,7 +121,7 @@ linnet_status ln_state_fits(const linnet_session *s, const ln_plan *p, linnet_er
     for (size_t i = 0; p && i < s->tie_count; i++) {
         const ln_result *r = &p->result[s->tie[i].output];
 
-        if (!r->slot && !state_same(s, &s->tie[i], &r->desc))
+        if (!r->slot && !state_takes(s, &s->tie[i], &r->desc))
             return state_unfit(s, &s->tie[i], &r->desc, err);
     }
     return LINNET_OK;
@@ -124,14 +132,18 @@ linnet_status ln_state_advance(linnet_session *s, linnet_error *err)
     for (size_t i = 0; i < s->tie_count; i++) {
         const linnet_tensor *t = &s->output[s->tie[i].output];
 
-        if (!state_same(s, &s->tie[i], &t->desc))
+        if (!state_takes(s, &s->tie[i], &t->desc))
             return state_unfit(s, &s->tie[i], &t->desc, err);
+        const linnet_status st = ln_state_room(s, &s->tie[i], &t->desc, err);
+        if (st)
+            return st;
     }
     for (size_t i = 0; i < s->tie_count; i++) {
         const linnet_tensor *t = &s->output[s->tie[i].output];
 
         if (t->size && t->data != s->tie[i].data)
             memcpy(s->tie[i].data, t->data, t->size);
+        s->input[s->tie[i].input] = t->desc;
     }
     return LINNET_OK;
 }
@@ -145,6 +157,8 @@ void ln_state_reset(linnet_session *s)
             memset(t->data, 0, t->room);
         if (t->follows)
             s->input[t->input] = (ln_desc){ 0 };
+        else if (t->first.dtype)
+            s->input[t->input] = t->first;
     }
 }
 
@@ -193,7 +207,7 @@ linnet_status ln_state_tie(linnet_session *s, size_t output, size_t input, ln_ar
     if (known) {
         if (first && size)
             memcpy(t->data, first, size);
-        s->input[input] = d;
+        s->input[input] = t->first = d;
         s->input_data[input] = t->data;
     }
     return LINNET_OK;

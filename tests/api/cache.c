@@ -1,5 +1,6 @@
 /*
- * cache.c - a cache of keys tied to itself: written where it lies, with the bits of one that is copied.
+ * cache.c - caches of keys tied to themselves: written where they lie, with the bits of those that are
+ * copied; and such as grow token by token.
  */
 #include "test.h"
 
@@ -96,4 +97,84 @@ void test_cache_in_place(void)
     linnet_session_free(placed);
     free(room);
     linnet_model_free(m);
+}
+
+/* ---- caches that grow --------------------------------------------------------------------------- */
+
+enum { GPT_STEPS = 24, GPT_VOCAB = 1000, GPT_LAYERS = 5 };
+
+/* Tokens [from, from + count) with what is before them in the caches; input order: ids, positions, mask, pasts. */
+static void gpt_feed(linnet_session *s, int64_t from, int64_t count, int32_t *ids, int32_t *positions, const int32_t *mask)
+{
+    const int64_t dims[] = { 1, count }, all[] = { 1, from + count };
+
+    for (int64_t i = 0; i < count; i++) {
+        ids[i] = (int32_t)(from + i) * 37 % GPT_VOCAB;
+        positions[i] = (int32_t)(from + i);
+    }
+    EXPECT_OK(linnet_session_set_input(s, 0, LINNET_I32, 2, dims, ids, (size_t)count * 4, &test_error));
+    EXPECT_OK(linnet_session_set_input(s, 1, LINNET_I32, 2, dims, positions, (size_t)count * 4, &test_error));
+    EXPECT_OK(linnet_session_set_input(s, 2, LINNET_I32, 2, all, mask, (size_t)(from + count) * 4, &test_error));
+}
+
+static void gpt_begin(linnet_session *s, bool tie)
+{
+    const int64_t past[] = { 2, 1, 4, 0, 8 };
+
+    for (size_t i = 0; i < GPT_LAYERS; i++) {
+        EXPECT_OK(linnet_session_set_input(s, 3 + i, LINNET_F32, 5, past, NULL, 0, &test_error));
+        if (tie)
+            EXPECT_OK(linnet_session_tie(s, 1 + i, 3 + i, &test_error));
+    }
+}
+
+void test_cache_grows(void)
+{
+    char path[512];
+    linnet_session *whole, *step;
+    linnet_model *m = NULL;
+    linnet_options opt;
+    int32_t ids[GPT_STEPS], positions[GPT_STEPS], mask[GPT_STEPS];
+    double want[GPT_VOCAB];
+    test_heap h;
+
+    if (!test_shared()) {
+        test_skip("no shared models: caches that grow");
+        return;
+    }
+    snprintf(path, sizeof path, "%s/models/tiny-gpt2-contrib/model.onnx", test_shared());
+    test_heap_init(&h);
+    linnet_options_init(&opt);
+    opt.allocator = &h.hooks;
+    EXPECT_OK(linnet_model_open(path, &opt, &m, &test_error));
+    EXPECT_OK(linnet_session_create(m, &opt, &whole, &test_error));
+    EXPECT_OK(linnet_session_create(m, &opt, &step, &test_error));
+    for (int i = 0; i < GPT_STEPS; i++)
+        mask[i] = 1;
+    gpt_begin(whole, false);
+    gpt_feed(whole, 0, GPT_STEPS, ids, positions, mask);
+    EXPECT_OK(linnet_session_run(whole, &test_error));
+    gpt_begin(step, true);
+    EXPECT_STATUS(linnet_session_reserve(step, "no such", 3, &test_error), LINNET_ERR_ARGUMENT);
+    EXPECT_OK(linnet_session_reserve(step, "past_seq_len", GPT_STEPS, &test_error));
+    EXPECT_OK(linnet_session_reserve(step, "total_seq_len", GPT_STEPS + 1, &test_error));
+    for (int round = 0; round < 2; round++) {
+        size_t calls = 0;
+        for (int64_t t = 0; t < GPT_STEPS; t++) {
+            int32_t id, position;
+            gpt_feed(step, t, 1, &id, &position, mask);
+            EXPECT_OK(linnet_session_run(step, &test_error));
+            calls = t == 0 ? h.calls : calls;
+            for (size_t i = 0; i < GPT_VOCAB; i++)
+                want[i] = linnet_tensor_get(linnet_session_output(whole, 0), (size_t)t * GPT_VOCAB + i);
+            EXPECT_NEAR(linnet_session_output(step, 0), want, 1e-4, 1e-4);
+        }
+        EXPECT(h.calls == calls); /* planned anew for every length, without a byte from the heap */
+        EXPECT(linnet_tensor_dim(linnet_session_output(step, 1), 3) == GPT_STEPS);
+        EXPECT_OK(linnet_session_reset(step, &test_error));
+    }
+    linnet_session_free(whole);
+    linnet_session_free(step);
+    linnet_model_free(m);
+    EXPECT(h.blocks == 0);
 }
