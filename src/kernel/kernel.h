@@ -196,9 +196,12 @@ typedef struct ln_kernels {
     void (*finish_rows_f32)(size_t rows, size_t n, const float *x, size_t ldx, const float *y, size_t ldy,
                             const float *bias, const float *add, size_t ldadd, ln_act act, float *z, size_t ldz);
 
-    /* y[x][c] = act(bias[c] + sum over taps of rows * w), w: [kh][kw][c]; bias may be NULL. */
-    void (*conv_dw_f32)(const ln_window *d, const float *const *rows, const float *w,
-                        const float *bias, ln_act act, float *y);
+    /*
+     * h rows of output, `pitch` floats apart: y[x][c] = act(bias[c] + sum over taps of rows * w),
+     * w: [kh][kw][c]; bias may be NULL. Output row r has the input rows[r * down ...]. No overlap.
+     */
+    void (*conv_dw_f32)(const ln_window *d, size_t h, size_t down, const float *const *rows, const float *w,
+                        const float *bias, ln_act act, float *y, size_t pitch);
     /* y[x][c] = largest element of the window; a window all padding gives -inf. */
     void (*pool_max_f32)(const ln_window *d, const float *const *rows, float *y);
     /* y[x][c] = scale[x] * sum of the window. */

@@ -4,10 +4,16 @@
  * Largest first, each into the lowest gap among those placed already that are alive at the
  * same time. That is quadratic, so the LARGE largest only are packed like this; further,
  * smaller ones follow one behind the other.
+ *
+ * Images of many channels are multiples of 4 KB. Where input and output of a layer lie a multiple
+ * of 4 KB apart, loads wait for stores that only look like theirs, and both crowd the same sets of
+ * the first cache (depthwise 3x3, 512 channels at 14x14: 33 us instead of 17). So large
+ * blocks are made a little longer than such a multiple.
  */
 #include "plan.h"
 
 #define LARGE 3000
+#define STAGGER 320u /* bytes: five lines */
 
 static bool blocks_meet(const ln_buffer *a, const ln_buffer *b)
 {
@@ -51,6 +57,11 @@ static void blocks_sort(const ln_buffer *b, int32_t *order, size_t count)
     }
 }
 
+LN_MUST_USE static bool blocks_stagger(size_t *size)
+{
+    return *size < 8192 || *size % 2048 >= STAGGER || ln_add(*size, STAGGER - *size % 2048, size);
+}
+
 linnet_status ln_place_blocks(ln_buffer *block, size_t count, ln_arena *brief, size_t *total, linnet_error *err)
 {
     int32_t *order = ln_arena_alloc(brief, count + 1, sizeof *order);
@@ -61,7 +72,7 @@ linnet_status ln_place_blocks(ln_buffer *block, size_t count, ln_arena *brief, s
     if (!order || !placed)
         return ln_fail(err, LINNET_ERR_MEMORY, "out of memory while planning");
     for (size_t i = 0; i < count; i++)
-        if (!ln_align_up(block[i].size, LN_ALIGN, &block[i].size))
+        if (!ln_align_up(block[i].size, LN_ALIGN, &block[i].size) || !blocks_stagger(&block[i].size))
             return ln_fail(err, LINNET_ERR_LIMIT, "a buffer does not fit in memory");
     blocks_sort(block, order, count);
 
