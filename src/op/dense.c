@@ -127,25 +127,27 @@ typedef struct dense_making {
     const ln_kernels *kernel;
 } dense_making;
 
-/* Columns [n0, n1) of floats at any address: pieces of some depth by way of an aligned copy. */
-static void dense_pack_bytes(const dense_making *w, const char *b, size_t n0, size_t n1, float *out)
+/* Pieces of some depth by way of an aligned copy. */
+void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, const ln_dense_b *at, size_t n0, size_t n1,
+                         float *out)
 {
-    const size_t k = w->d->k, nr = w->kernel->gemm_nr, step = DENSE_PIECE / nr, rs = w->b->rs, cs = w->b->cs;
+    const size_t nr = kernel->gemm_nr, rs = at->rs, cs = at->cs;
+    const bool rows = cs == 1;
+    const size_t wide = rows ? LN_MIN(ln_ceil_div(n1 - n0, nr), (size_t)8) * nr : nr, step = DENSE_PIECE / wide;
     float piece[DENSE_PIECE];
 
     for (size_t p = 0; p < k; p += step)
-        for (size_t j = n0; j < n1; j += nr) {
-            const size_t n = LN_MIN(nr, n1 - j), depth = LN_MIN(step, k - p);
-            const char *from = b + (p * rs + j * cs) * sizeof(float);
-            const bool rows = cs == 1;
+        for (size_t j = n0; j < n1; j += wide) {
+            const size_t n = LN_MIN(wide, n1 - j), depth = LN_MIN(step, k - p);
+            const char *from = (const char *)b + (p * rs + j * cs) * sizeof(float);
             const size_t runs = rows ? depth : n, run = rows ? n : depth, next = rows ? rs : cs, inside = rows ? cs : rs;
 
             for (size_t i = 0; i < runs; i++)
                 for (size_t x = 0; x < run; x += inside == 1 ? run : 1)
                     memcpy(piece + i * run + x, from + (i * next + x * inside) * sizeof(float),
                            (inside == 1 ? run : 1) * sizeof(float));
-            w->kernel->pack_b_f32(depth, n, piece, rows ? (ptrdiff_t)run : 1, rows ? 1 : (ptrdiff_t)run, w->b->scale, p, k,
-                                  0, n, out + j * k);
+            kernel->pack_b_f32(depth, n, piece, rows ? (ptrdiff_t)run : 1, rows ? 1 : (ptrdiff_t)run, at->scale, p, k, 0, n,
+                               out + j * k);
         }
 }
 
@@ -158,7 +160,7 @@ static void dense_make(const void *ctx, const void *src, void *out, size_t part)
     float *to = (float *)out + i * d->packed;
 
     if (w->b->rs == 1 || !ln_aligned(b, LINNET_F32))
-        dense_pack_bytes(w, b, n0, LN_MIN(n0 + d->pack_step, d->n), to);
+        ln_dense_pack_bytes(w->kernel, d->k, b, w->b, n0, LN_MIN(n0 + d->pack_step, d->n), to);
     else
         ln_dense_pack(d, w->kernel, (const float *)(const void *)b, w->b, to, t);
 }

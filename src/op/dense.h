@@ -43,6 +43,10 @@ linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, c
 void ln_dense_pack(const ln_dense *d, const ln_kernels *kernel, const float *b, const ln_dense_b *at,
                    float *packed, size_t task);
 
+/* Columns [n0, n1) of a matrix of floats at any address, k deep, packed into out: as pack_b_f32 does it. */
+void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, const ln_dense_b *at, size_t n0, size_t n1,
+                         float *out);
+
 /* The rows [m[0], m[1]) and columns [n[0], n[1]) of task `task`. */
 void ln_dense_range(const ln_dense *d, size_t task, size_t m[2], size_t n[2]);
 

@@ -23,7 +23,8 @@ enum {
     SEVEN_LEAST = 48,    /* rows below which the larger B costs more to read than it saves */
     SEVEN_DEPTH = 128,   /* and depth and columns below which the sums do */
     SEVEN_PANELS = 4,    /* most panels of a task, */
-    SEVEN_TILES = 5      /* and row tiles: B of a part stays in L2 */
+    SEVEN_TILES = 5,     /* and row tiles: B of a part stays in L2 */
+    SEVEN_PACK = 8       /* panels that are packed together */
 };
 /* The packed parts, in this order. */
 enum { SEVEN_T1, SEVEN_B11, SEVEN_B21, SEVEN_T2, SEVEN_T3, SEVEN_B22, SEVEN_T4, SEVEN_PARTS }; /* T4 negative */
@@ -60,7 +61,8 @@ typedef struct seven_making {
     const ln_kernels *kernel;
 } seven_making;
 
-static void seven_make(const void *ctx, const void *src, void *out)
+/* Some panels of every part. */
+static void seven_make(const void *ctx, const void *src, void *out, size_t step)
 {
     static const struct { int part, row, column; } quarter[] = {
         { SEVEN_B11, 0, 0 }, { SEVEN_B21, 1, 0 }, { SEVEN_B22, 1, 1 }, { SEVEN_T1, 0, 1 },
@@ -68,15 +70,16 @@ static void seven_make(const void *ctx, const void *src, void *out)
     const seven_making *w = ctx;
     const ln_seven *s = w->s;
     const ln_binary_f32 add = w->kernel->binary_f32[LN_BIN_ADD], sub = w->kernel->binary_f32[LN_BIN_SUB];
-    const size_t n = s->part;
+    const size_t width = SEVEN_PACK * w->kernel->gemm_nr, j = step * width;
+    const size_t end = LN_MIN(j + width, s->n), n = s->k * (end - j);
     float *part[SEVEN_PARTS];
 
     for (int i = 0; i < SEVEN_PARTS; i++)
-        part[i] = (float *)out + (size_t)i * n;
-    for (size_t i = 0; i < LN_COUNT(quarter); i++)
-        w->kernel->pack_b_f32(s->k, s->n, (const float *)src + (size_t)quarter[i].row * s->k * w->b->rs
-                              + (size_t)quarter[i].column * s->n * w->b->cs, (ptrdiff_t)w->b->rs,
-                              (ptrdiff_t)w->b->cs, w->b->scale, 0, s->k, 0, s->n, part[quarter[i].part]);
+        part[i] = (float *)out + (size_t)i * s->part + j * s->k;
+    for (size_t i = 0; i < LN_COUNT(quarter); i++) {
+        const size_t from = (size_t)quarter[i].row * s->k * w->b->rs + ((size_t)quarter[i].column * s->n + j) * w->b->cs;
+        ln_dense_pack_bytes(w->kernel, s->k, (const char *)src + from * sizeof(float), w->b, 0, end - j, part[quarter[i].part]);
+    }
     sub(n, part[SEVEN_B22], 1, part[SEVEN_T1], 1, part[SEVEN_T3]); /* T1 holds B12 as yet */
     add(n, part[SEVEN_T3], 1, part[SEVEN_B11], 1, part[SEVEN_T2]);
     sub(n, part[SEVEN_B21], 1, part[SEVEN_T2], 1, part[SEVEN_T4]);
@@ -95,8 +98,8 @@ linnet_status ln_seven_derive(ln_prepare *q, int32_t input, const ln_seven *s, c
     const uint64_t facts[] = { 0x736576656e, q->kernel->isa, q->kernel->gemm_nr, s->n, s->k, b->rs, b->cs, scale };
     if (!ln_mul(s->part, SEVEN_PARTS * sizeof(float), &bytes))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "packed weights of %zu x %zu are too large", s->k, s->n);
-    const linnet_status st = ln_plan_derive(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes, seven_make,
-                                            &making, &out);
+    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,
+                                                  ln_ceil_div(s->n, SEVEN_PACK * q->kernel->gemm_nr), seven_make, &making, &out);
     *packed = out;
     return st;
 }
