@@ -15,40 +15,32 @@
 #  include <sys/mman.h>
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#  define ALLOC_CHECKED 1 /* blocks of the system's own would escape it */
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#    define ALLOC_CHECKED 1
+#  endif
+#endif
+
+#if defined(__x86_64__) || defined(__i386__)
+#  define ALLOC_SMALL ((size_t)4 << 10) /* a page */
+#else
+#  define ALLOC_SMALL ((size_t)64 << 10) /* at most */
+#endif
+#define ALLOC_PAGE ((size_t)2 << 20) /* a large page */
+#define ALLOC_BIG  ((size_t)4 << 20) /* blocks from here on come from the system */
+
 #if defined(MADV_HUGEPAGE) && defined(MADV_DONTNEED)
-#  define ALLOC_LAZY 1
-/* Advice about the blocks of `unit` bytes that lie wholly inside [p, p + size). */
-static void alloc_advise(const void *p, size_t size, size_t unit, int advice)
-{
-    const uintptr_t from = ((uintptr_t)p + unit - 1) & ~(uintptr_t)(unit - 1);
-    const uintptr_t end = ((uintptr_t)p + size) & ~(uintptr_t)(unit - 1);
-
-    if (from < end)
-        madvise((void *)from, end - from, advice);
-}
-
-/*
- * Weights are streamed: 2 MiB pages save most of the page faults of packing them and of the
- * address translation of reading them. Nothing depends on it.
- */
-static void alloc_huge(void *p, size_t size)
-{
-    if (size >= (size_t)4 << 20)
-        alloc_advise(p, size, (size_t)2 << 20, MADV_HUGEPAGE);
-}
-
 void ln_pages_drop(const void *p, size_t size)
 {
-    alloc_advise(p, size, (size_t)64 << 10, MADV_DONTNEED); /* no system has larger pages */
+    const uintptr_t unit = ALLOC_SMALL;
+    const uintptr_t from = ((uintptr_t)p + unit - 1) & ~(unit - 1), end = ((uintptr_t)p + size) & ~(unit - 1);
+
+    if (from < end)
+        madvise((void *)from, end - from, MADV_DONTNEED);
 }
 #else
-#  define ALLOC_LAZY 0
-static void alloc_huge(void *p, size_t size)
-{
-    LN_UNUSED(p);
-    LN_UNUSED(size);
-}
-
 void ln_pages_drop(const void *p, size_t size)
 {
     LN_UNUSED(p);
@@ -56,22 +48,56 @@ void ln_pages_drop(const void *p, size_t size)
 }
 #endif
 
+/*
+ * Weights are streamed: 2 MiB pages save most of the page faults of packing them and of the
+ * address translation of reading them. So large blocks begin with such a page.
+ */
+#if defined(MADV_HUGEPAGE) && !defined(ALLOC_CHECKED)
+#define ALLOC_LAZY 1
+
+static void *alloc_pages(size_t size)
+{
+    char *p = size <= SIZE_MAX / 2 ? mmap(NULL, size + ALLOC_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                   : MAP_FAILED;
+
+    if (p == MAP_FAILED)
+        return NULL;
+    const size_t before = -(uintptr_t)p & (ALLOC_PAGE - 1), used = (size + ALLOC_SMALL - 1) & ~(ALLOC_SMALL - 1);
+    if (before)
+        munmap(p, before);
+    if (before + used < size + ALLOC_PAGE)
+        munmap(p + before + used, ALLOC_PAGE - before - (used - size));
+    madvise(p + before, size & ~(ALLOC_PAGE - 1), MADV_HUGEPAGE);
+    return p + before;
+}
+
+static void free_pages(void *p, size_t size) { munmap(p, (size + ALLOC_SMALL - 1) & ~(ALLOC_SMALL - 1)); }
+#else
+#define ALLOC_LAZY 0
+static void *alloc_pages(size_t size) { return calloc(1, size); }
+
+static void free_pages(void *p, size_t size)
+{
+    LN_UNUSED(size);
+    free(p);
+}
+#endif
+
+/* Zeroed, as ln_alloc() knows. */
 static void *alloc_default(void *user, size_t size, size_t align)
 {
-    void *p = calloc(1, size);
-
     LN_UNUSED(user);
     LN_UNUSED(align);
-    if (p)
-        alloc_huge(p, size);
-    return p;
+    return size >= ALLOC_BIG ? alloc_pages(size) : calloc(1, size);
 }
 
 static void free_default(void *user, void *ptr, size_t size)
 {
     LN_UNUSED(user);
-    LN_UNUSED(size);
-    free(ptr);
+    if (size >= ALLOC_BIG)
+        free_pages(ptr, size);
+    else
+        free(ptr);
 }
 
 linnet_allocator ln_allocator(const linnet_options *opt)
@@ -266,3 +292,7 @@ void *ln_grow(ln_arena *a, void **items, size_t *count, size_t *capacity, size_t
 #undef ARENA_MOST
 #undef ARENA_HEAD
 #undef ALLOC_LAZY
+#undef ALLOC_PAGE
+#undef ALLOC_SMALL
+#undef ALLOC_BIG
+#undef ALLOC_CHECKED
