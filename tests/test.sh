@@ -69,9 +69,10 @@ count sh tests/examples.sh
 shared=${LINNET_SHARED:-../shared}
 if [ -d "$shared/conformance/onnx" ]; then
     count "$build/linnet" verify "$shared"/conformance/onnx/*/*
+    count "$build/linnet" verify "$shared"/models/* --atol 1e-4 --quant-steps 1
 else
     skipped=$((skipped + 1))
-    echo "skipped: ONNX conformance cases are not at $shared/conformance"
+    echo "skipped: ONNX conformance cases and models are not at $shared"
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
