@@ -12,7 +12,7 @@
 #include <math.h>
 
 /* What "ln.form" of Attention says: which operands have tokens before heads. */
-enum { FORM_Q, FORM_K, FORM_V, FORM_Y, FORM_GIVEN = 16 };
+enum { FOUND_Q, FOUND_K, FOUND_V, FOUND_Y, FOUND_GIVEN = 16 };
 
 typedef struct attention_parts {
     int32_t q, k, v, mask;   /* values; mask may be LN_NONE */
@@ -215,11 +215,11 @@ static bool part_operands(const attention_work *w, attention_parts *a)
         return false;
     while (part_scaled(w, a->q, &a->q, &a->scale))
         ;
-    if (!operand_find(w, &a->q, false, FORM_Q, a) || !operand_find(w, &a->k, true, FORM_K, a)
-        || !operand_find(w, &a->v, false, FORM_V, a))
+    if (!operand_find(w, &a->q, false, FOUND_Q, a) || !operand_find(w, &a->k, true, FOUND_K, a)
+        || !operand_find(w, &a->v, false, FOUND_V, a))
         return false;
-    const int32_t k = operand_group(w, a->k, a->form >> FORM_K & 1), v = operand_group(w, a->v, a->form >> FORM_V & 1);
-    const int32_t hk = a->form >> FORM_K & 1 ? rank - 2 : rank - 3, hv = a->form >> FORM_V & 1 ? rank - 2 : rank - 3;
+    const int32_t k = operand_group(w, a->k, a->form >> FOUND_K & 1), v = operand_group(w, a->v, a->form >> FOUND_V & 1);
+    const int32_t hk = a->form >> FOUND_K & 1 ? rank - 2 : rank - 3, hv = a->form >> FOUND_V & 1 ? rank - 2 : rank - 3;
     if (part_desc(w, k)->dim[hk] == part_desc(w, v)->dim[hv]) {
         a->k = k;
         a->v = v;
@@ -229,7 +229,7 @@ static bool part_operands(const attention_work *w, attention_parts *a)
 
 static bool part_match(const attention_work *w, const ln_node *n, attention_parts *a)
 {
-    *a = (attention_parts){ .mask = LN_NONE, .scale = 1.0f, .form = FORM_GIVEN };
+    *a = (attention_parts){ .mask = LN_NONE, .scale = 1.0f, .form = FOUND_GIVEN };
     if (n->dynamic || strcmp(n->op->name, "MatMul") != 0 || n->in_count != 2)
         return false;
     a->soft = n->in[0];
@@ -311,7 +311,7 @@ linnet_status ln_pass_attention(const ln_pass *p)
         ln_node *t = part_reader(&w, &g->node[i], i);
         if (t) { /* the transpose makes place: nothing wants what it would give */
             a.out = t->out[0];
-            a.form |= 1 << FORM_Y;
+            a.form |= 1 << FOUND_Y;
             t->out_count = 0;
         }
         const linnet_status st = part_replace(&w, &g->node[i], &a);
