@@ -240,7 +240,7 @@ size_t ln_unicode_join(uint32_t *c, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         const unsigned k = ln_unicode_combining(c[i]);
-        const bool free = starter != SIZE_MAX && (starter == to - 1 || (last < k && last != 0));
+        const bool free = starter != SIZE_MAX && (starter == to - 1 || last < k);
         const uint32_t one = free ? ln_unicode_compose(c[starter], c[i]) : 0;
         if (one) {
             c[starter] = one;

@@ -218,6 +218,81 @@ void test_tokenizer_wrong(void)
     linnet_tokenizer_free(t);
 }
 
+/* Files that are well-formed JSON and no tokeniser, or one that this library has not. */
+void test_tokenizer_refused(void)
+{
+#define WORDS "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"u\",\"vocab\":{\"u\":0,\"a\":1}}"
+#define PAIRS "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":"
+#define SCORES "\"model\":{\"type\":\"Unigram\",\"unk_id\":"
+    static const struct { linnet_status status; const char *json; } files[] = {
+        { LINNET_OK, "{" WORDS "}" },
+        { LINNET_OK, "{" PAIRS "[\"a b\"]}}" },
+        { LINNET_OK, "{" PAIRS "[[\"a\",\"b\"]]}}" },
+        { LINNET_OK, "{" SCORES "0,\"vocab\":[[\"u\",0],[\"a\",-1.5]]}}" },
+        { LINNET_OK, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[]}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{}" },
+        { LINNET_ERR_FORMAT, "{\"model\":3}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"vocab\":3}}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"x\",\"vocab\":{\"a\":0}}}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"a\":0,\"b\":0}}}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"a\":-1}}}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"a\":\"0\"}}}" },
+        { LINNET_ERR_LIMIT, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"a\":0,"
+                            "\"b\":90000000}}}" },
+        { LINNET_ERR_FORMAT, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"model\":{\"type\":\"Other\",\"vocab\":{\"a\":0}}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "[\"a c\"]}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "[\"b a\"]}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "[\"a b c\"]}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "[\"ab\"]}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "[[\"a\"]]}}" },
+        { LINNET_ERR_FORMAT, "{" PAIRS "3}}" },
+        { LINNET_ERR_UNSUPPORTED, "{" PAIRS "[],\"dropout\":0.1}}" },
+        { LINNET_ERR_FORMAT, "{" SCORES "2,\"vocab\":[[\"u\",0],[\"a\",-1.5]]}}" },
+        { LINNET_ERR_FORMAT, "{" SCORES "null,\"vocab\":[[\"u\",0]]}}" },
+        { LINNET_ERR_FORMAT, "{" SCORES "0,\"vocab\":[[\"u\"]]}}" },
+        { LINNET_ERR_FORMAT, "{" SCORES "0,\"vocab\":[[\"u\",1e999]]}}" },
+        { LINNET_ERR_FORMAT, "{" SCORES "0,\"vocab\":{\"u\":0}}}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"normalizer\":{\"type\":\"Nmt\"}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"normalizer\":{\"type\":\"Sequence\"}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"normalizer\":[]," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"normalizer\":{\"type\":\"Precompiled\","
+                             "\"precompiled_charsmap\":\"AAEAAA==\"}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"!!\"}," WORDS "}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a+\"},"
+                                  "\"content\":\"\"}," WORDS "}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a+\"}}," WORDS "}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"pre_tokenizer\":{\"type\":\"Sequence\","
+                                  "\"pretokenizers\":[{\"type\":\"ByteLevel\"},"
+                                  "{\"type\":\"Digits\"}]}," WORDS "}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"decoder\":{\"type\":\"CTC\"}," WORDS "}" },
+        { LINNET_ERR_UNSUPPORTED, "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},"
+                                  "{\"type\":\"ByteFallback\"}]}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"added_tokens\":[{\"id\":1,\"content\":\"b\"}]," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"added_tokens\":[{\"content\":\"b\"}]," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"added_tokens\":{}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}," WORDS "}" },
+        { LINNET_ERR_FORMAT, "{\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",1],"
+                             "\"sep\":[\"a\",2]}," WORDS "}" },
+    };
+#undef WORDS
+#undef PAIRS
+#undef SCORES
+    char path[2048];
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        linnet_tokenizer *t = NULL;
+        const linnet_status st = linnet_tokenizer_load(files[i].json, strlen(files[i].json), NULL, &t, &test_error);
+        test_note(st == files[i].status && (st == LINNET_OK) == (t != NULL), __FILE__, __LINE__, "status %d of %s: %s",
+                  (int)st, files[i].json, st ? test_error.message : "");
+        linnet_tokenizer_free(t);
+    }
+    memset(path, 'x', 2000); /* a piece that is too long */
+    snprintf(path + 1800, 200, "\nsecond\n[UNK]\n");
+    EXPECT_STATUS(linnet_tokenizer_load(path, strlen(path), NULL, &(linnet_tokenizer *){ NULL }, &test_error),
+                  LINNET_ERR_LIMIT);
+}
+
 /* Texts made to be slow: a megabyte in a second at most, even here. */
 void test_tokenizer_long(void)
 {

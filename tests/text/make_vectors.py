@@ -55,7 +55,7 @@ FIXED = [
     "<|en", "<|end|", "<|end|>|>", "word<new>word", "a <new> b", "new_token", "a new_token b", "anew_tokenb", "NEW_TOKEN", "left  <left>  x", "x  <right>  y", "<left><right>", " <left>",
     "▁", "▁a", "a▁b", "▁▁", " ▁", "▁ a", "Ġa Ċ", "ĠĠ", "##a", "a ##b", "</w>", "a</w>b", "<0x0A>", "<0x41><0x42>", "a<0xFF>",
     "def f(x):\n    return x+1\n", "\tif (a && b) {\n\t\tc();\n\t}\n", "https://example.org/a?b=c&d=1#e", "a@b.c", "C:\\dir\\file", "{\"k\": [1, 2]}", "~/.x/*", "$HOME ${x}",
-    "wouldn't've y'all's", "x.y.z", "...", "a...b", "(a)(b)", "“Hello” ‘x’", "— – - ‐", "a/b\\c", "`code`", "^_^", "#tag @me", "+1 -1 ±1", "<a href='x'>b</a>", "© ® ™ ° µ",
+    "x'\u017fa 'SA 'rEB", "a  <mask>  b", "a<mask>", "\ufb01\u0301\u0327\u0301 \ufb01\u0301", "wouldn't've y'all's", "x.y.z", "...", "a...b", "(a)(b)", "“Hello” ‘x’", "— – - ‐", "a/b\\c", "`code`", "^_^", "#tag @me", "+1 -1 ±1", "<a href='x'>b</a>", "© ® ™ ° µ",
     "one\ntwo\r\nthree\rfour", "tail space   ", "   lead space", "tab\tsep\tvals", "a\u2003b\u2009c", "a\x0bb\x0cc", "uncommonness antidisestablishment", "xylophones xyz zzz qqq",
 ]
 
@@ -243,7 +243,7 @@ def word_level():
 def marked():
     """Pieces inside words begin with ##; punctuation behind its word; digits together."""
     splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_previous"), pre_tokenizers.Digits()])
-    return trained(*bpe(300, ["<unk>"], unk_token="<unk>", continuing_subword_prefix="##"), normalizer=normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+    return trained(*bpe(300, ["<unk>"], unk_token="<unk>", fuse_unk=True, continuing_subword_prefix="##"), normalizer=normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
                    splitter=splitter, decoder=decoders.WordPiece())
 
 
