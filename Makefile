@@ -4,6 +4,8 @@
 #   make                    build/liblinnet.a, build/liblinnet.so, build/linnet
 #   make demo               a network classifies digits
 #   make test               the tests that need only a compiler (minutes)
+#   make check-ulp          the elementary functions over all 2^32 floats (an hour)
+#   make check-torch, soak  recurrent layers against PyTorch; a stream of a million steps
 #   make check-all          more: sanitizers, every damaged file, the other compiler
 #   make conformance        the ONNX backend cases, counted per class and operator (Python, numpy, onnx)
 #   make bench              kernels and models, GFLOP/s and share of the measured peak
@@ -126,6 +128,15 @@ check-clang:
 	clang -O2 -Wall -Wextra -Werror -I$(BUILD)/clang -c $(BUILD)/clang/linnet.c -o $(BUILD)/clang/linnet_one.o
 	$(BUILD)/clang/check
 	$(BUILD)/clang/tests
+# The elementary functions over all 2^32 floats at every level: about an hour on two cores.
+check-ulp: $(BUILD)/ulp
+	$(BUILD)/ulp --step 1
+# Recurrent layers against PyTorch (PYTHON with torch and onnx): 200 random ones over 500 steps.
+check-torch: all
+	$(or $(PYTHON),python3) tests/recurrent/torch_compare.py
+# A stream of a million steps: the bits of the sequence, no allocation.
+soak: $(BUILD)/tests
+	STREAM=1000000 $(BUILD)/tests state_stream
 check-all: test check-clang check-sanitize
 # A libFuzzer program over tokenisers' files: build/fuzz/text [FOLDER OF SEEDS]; needs clang.
 fuzz-text:
@@ -178,4 +189,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(EXAMPLE_OBJ:.o=.d)
-.PHONY: all fuzz-text clean conformance bench bench-peers bench-start test check-all check-clang check-sanitize amalgam install examples demo
+.PHONY: all fuzz-text clean conformance bench bench-peers bench-start test check-all check-clang check-sanitize check-torch check-ulp soak amalgam install examples demo

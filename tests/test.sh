@@ -43,6 +43,9 @@ expect() {
 count "$build/check"
 count "$build/ulp" --step 4099
 count "$build/tests"
+for file in tests/recurrent/*.lnt; do # small layers with what PyTorch made of them
+    count "$build/linnet" check "$file"
+done
 count "$build/oom" examples/mnist/mnist.lnt
 count "$build/extremes" --ops 200
 count "$build/damage" --step 97 --run examples/mnist/mnist.lnt
