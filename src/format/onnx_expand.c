@@ -182,7 +182,8 @@ static const char *flex_grouped(ln_onnx_build *b, const char *x, const char *tai
 {
     const ln_attr_value first = expand_int("axis", 0);
     const int64_t batch = 0, heads = 1, rest = -1;
-    const char *head = ln_onnx_add(b, "Concat", flex_dims(b, b->n->in[0], &batch, 1), flex_dims(b, b->n->in[1], &heads, 1),
+    const char *head = ln_onnx_add(b, "Concat", flex_dims(b, b->n->in[0], &batch, 1),
+                                   flex_dims(b, b->n->in[1], &heads, 1),
                                    ln_onnx_i64s(b, &rest, 1), &first, NULL);
 
     return ln_onnx_add(b, "Reshape", x, ln_onnx_add(b, "Concat", head, tail, NULL, &first, NULL), NULL, NULL, NULL);
@@ -221,17 +222,20 @@ linnet_status ln_onnx_expand_flex(ln_onnx *m, ln_graph *g, ln_onnx_node *n)
     const int64_t type = ln_onnx_attr_i64(n, "softmax_precision", given == LINNET_F64 ? LINNET_F64 : LINNET_F32);
     const ln_attr_value to = expand_int("to", type);
     const char *q = n->in[0], *axis = ln_onnx_i64s(&b, &two, 1);
-    const char *keys = ln_onnx_add(&b, "Unsqueeze", ln_onnx_add(&b, "Transpose", n->in[1], NULL, NULL, &turn, NULL), axis, NULL,
+    const char *turned = ln_onnx_add(&b, "Transpose", n->in[1], NULL, NULL, &turn, NULL);
+    const char *keys = ln_onnx_add(&b, "Unsqueeze", turned, axis, NULL,
                                    NULL, NULL);
     const char *values = ln_onnx_add(&b, "Unsqueeze", n->in[2], axis, NULL, NULL, NULL);
     const char *seen = flex_dims(&b, n->in[1], &length, 1), *size = flex_dims(&b, q, &width, 1);
     const char *queries = flex_grouped(&b, q, flex_dims(&b, q, (const int64_t[]){ 2, 3 }, 2));
-    const char *x = ln_onnx_add(&b, "Cast", ln_onnx_add(&b, "MatMul", queries, keys, NULL, NULL, NULL), NULL, NULL, &to, NULL);
+    const char *x = ln_onnx_add(&b, "Cast", ln_onnx_add(&b, "MatMul", queries, keys, NULL, NULL, NULL), NULL, NULL,
+                                &to, NULL);
     if (scale && scale->type == LN_ATTR_F32)
         x = ln_onnx_add(&b, "Mul", x, ln_onnx_scalar(&b, (int32_t)type, (double)scale->u.f), NULL, NULL, NULL);
-    else
-        x = ln_onnx_add(&b, "Div", x, ln_onnx_add(&b, "Sqrt", ln_onnx_add(&b, "Cast", size, NULL, NULL, &to, NULL), NULL, NULL,
-                                                  NULL, NULL), NULL, NULL, NULL);
+    else {
+        const char *number = ln_onnx_add(&b, "Cast", size, NULL, NULL, &to, NULL);
+        x = ln_onnx_add(&b, "Div", x, ln_onnx_add(&b, "Sqrt", number, NULL, NULL, NULL, NULL), NULL, NULL, NULL);
+    }
     x = ln_onnx_add(&b, "Softmax", flex_mod(&b, flex_flat(&b, x, seen, NULL), "score_mod"), NULL, NULL, &last, NULL);
     x = ln_onnx_add(&b, "CastLike", flex_mod(&b, x, "prob_mod"), n->in[2], NULL, NULL, NULL);
     const ln_attr_value first = expand_int("axis", 0);
@@ -258,7 +262,8 @@ linnet_status ln_onnx_expand_quantised_attention(ln_onnx *m, ln_graph *g, ln_onn
     for (size_t i = 0; i < 9; i++)
         in[i] = i < n->in_count ? n->in[i] : "";
     if (in[8][0] || n->out_count != 1 || ln_onnx_attr_i64(n, "do_rotary", 0))
-        return ln_fail(m->err, LINNET_ERR_UNSUPPORTED, "QAttention \"%s\": past keys and rotary are not supported", n->name);
+        return ln_fail(m->err, LINNET_ERR_UNSUPPORTED, "QAttention \"%s\": past keys and rotary are not supported",
+                       n->name);
     for (size_t i = 0; i < 2; i++) {
         const ln_attr_value *a = ln_onnx_attr(n, i ? "scale" : "mask_filter_value");
         if (a)
@@ -270,9 +275,11 @@ linnet_status ln_onnx_expand_quantised_attention(ln_onnx *m, ln_graph *g, ln_onn
     const char *factors[] = { in[0], in[1], in[3], in[4], in[6], in[7], in[2] };
     const char *heads[] = { part[0], part[1], part[2], "", in[5] };
     if (b.st ||
-        (b.st = ln_graph_node(g, "com.microsoft.MatMulIntegerToFloat", n->name, factors, 7, &product, 1, NULL, 0, NULL, m->err)) ||
+        (b.st = ln_graph_node(g, "com.microsoft.MatMulIntegerToFloat", n->name, factors, 7, &product, 1, NULL, 0, NULL,
+                              m->err)) ||
         (b.st = ln_graph_node(g, "Split", n->name, &product, 1, part, 3, cut, 2, NULL, m->err)) ||
-        (b.st = ln_graph_node(g, "com.microsoft.MultiHeadAttention", n->name, heads, 5, n->out, 1, attr, attrs, NULL, m->err)))
+        (b.st = ln_graph_node(g, "com.microsoft.MultiHeadAttention", n->name, heads, 5, n->out, 1, attr, attrs, NULL,
+                              m->err)))
         return b.st;
     n->op = NULL;
     return LINNET_OK;

@@ -92,7 +92,8 @@ static size_t arg_f32(const ln_kernels *k, const state *s, const float *x, bool 
 static void arg_columns(const ln_run *r, const state *s, bool last)
 {
     const ln_kernels *k = r->kernel;
-    const size_t outer = r->task / s->per, column = r->task % s->per * s->columns, w = LN_MIN(s->columns, s->inner - column);
+    const size_t outer = r->task / s->per, column = r->task % s->per * s->columns;
+    const size_t w = LN_MIN(s->columns, s->inner - column);
     const float *x = (const float *)r->in[0] + outer * s->dim * s->inner + column;
     int64_t *y = (int64_t *)r->out[0] + outer * s->inner + column;
     float best[ARG_COLUMNS], at[ARG_COLUMNS], number;

@@ -336,8 +336,8 @@ static void integer_bytes(const ln_run *r, const state *s, size_t part, const fl
 }
 
 /* A tile to the output, which is in N, C, spatial order: pixels [i, i + rows). */
-static void integer_store(const ln_run *r, const state *s, size_t part, size_t i, size_t rows, const float *scale, float *tile,
-                          uint32_t *sum)
+static void integer_store(const ln_run *r, const state *s, size_t part, size_t i, size_t rows,
+                          const float *scale, float *tile, uint32_t *sum)
 {
     const ln_conv *c = &s->c;
     const size_t out = ln_pixels(c->win.out), pn = c->pn;

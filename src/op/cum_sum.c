@@ -4,7 +4,8 @@
 #include "op.h"
 
 typedef struct param { int64_t exclusive, reverse; } param;
-typedef struct state { size_t n, inner, columns, per; } state; /* of f32 along a known axis; columns of a task, tasks of a row */
+/* Of f32 along a known axis: columns of a task, and tasks of a row. */
+typedef struct state { size_t n, inner, columns, per; } state;
 
 static linnet_status infer(const ln_infer *q)
 {

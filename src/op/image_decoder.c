@@ -8,7 +8,8 @@ typedef struct param { const char *pixel_format; } param;
 static linnet_status decoder_open(const ln_desc *d, const void *data, ln_image *im, linnet_error *err)
 {
     if (!ln_image_open(data, ln_count(d), im))
-        return ln_fail(err, LINNET_ERR_UNSUPPORTED, "ImageDecoder: the bytes are no BMP, PNM or PNG file that is supported");
+        return ln_fail(err, LINNET_ERR_UNSUPPORTED,
+                       "ImageDecoder: the bytes are no BMP, PNM or PNG file that is supported");
     return LINNET_OK;
 }
 

@@ -25,7 +25,8 @@ static bool png_chunk(const ln_image *im, size_t *at, uint32_t *name, size_t *fr
     return true;
 }
 
-enum { PNG_IHDR = 0x49484452, PNG_PLTE = 0x504c5445, PNG_IDAT = 0x49444154 };
+enum { PNG_IHDR = 0x49484452, PNG_PLTE = 0x504c5445, PNG_IDAT = 0x49444154,
+       PNG_IEND = 0x49454e44 };
 
 bool ln_png_open(ln_image *im)
 {
@@ -76,10 +77,12 @@ static uint32_t png_byte(png_bits *b)
     uint32_t name;
 
     while (b->left == 0)
-        if (!png_chunk(b->im, &b->at, &name, &b->from, &b->left) || (name != PNG_IDAT && (b->left = 0, name == 0x49454e44))) {
+        if (!png_chunk(b->im, &b->at, &name, &b->from, &b->left) || name == PNG_IEND) {
             b->bad = true;
             b->left = 0;
             return 0;
+        } else if (name != PNG_IDAT) {
+            b->left = 0;
         }
     b->left--;
     return b->im->data[b->from++];
@@ -186,11 +189,12 @@ static void png_codes_fixed(png_code *literal, png_code *distance)
 /* Symbols to the end of a block; y[*at] is written on to y[size - 1] at most. */
 static bool png_block(png_bits *b, const png_code *literal, const png_code *distance, uint8_t *y, size_t size, size_t *at)
 {
-    static const uint16_t base[29] = { 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99,
-                                       115, 131, 163, 195, 227, 258 };
-    static const uint8_t more[29] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
-    static const uint16_t far_base[30] = { 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025,
-                                           1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
+    static const uint16_t base[29] = { 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67,
+                                       83, 99, 115, 131, 163, 195, 227, 258 };
+    static const uint8_t more[29] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5,
+                                      5, 5, 0 };
+    static const uint16_t far_base[30] = { 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513,
+                                           769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
 
     while (!b->bad) {
         uint32_t s = png_symbol(b, literal);
@@ -274,7 +278,7 @@ bool ln_png_decode(const ln_image *im, uint8_t *work)
             const uint8_t left = i >= step ? row[i - step] : 0, up = above ? above[i] : 0;
             const uint8_t corner = above && i >= step ? above[i - step] : 0;
             row[i] = (uint8_t)(row[i] + (filter == 1 ? left : filter == 2 ? up : filter == 3 ? (left + up) / 2
-                                                                                              : png_paeth(left, up, corner)));
+                                         : png_paeth(left, up, corner)));
         }
     }
     return true;

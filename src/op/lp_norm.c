@@ -21,7 +21,8 @@ static linnet_status infer(const ln_infer *q)
     if (!lp_type_ok(q->in[0].dtype))
         return ln_fail_type(q->err, 0, q->in[0].dtype);
     if (!ln_axis(p->axis, q->in[0].rank, &axis) || (p->p != 1 && p->p != 2))
-        return ln_fail(q->err, LINNET_ERR_SHAPE, "LpNormalization: axis %lld or p %lld is not possible", (long long)p->axis,
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "LpNormalization: axis %lld or p %lld is not possible",
+                       (long long)p->axis,
                        (long long)p->p);
     q->out[0] = q->in[0];
     return LINNET_OK;
@@ -30,7 +31,8 @@ static linnet_status infer(const ln_infer *q)
 static void lp_row(const ln_run *r, size_t n, const float *x, float *y)
 {
     const bool first = ((const param *)r->param)->p == 1;
-    const float sum = r->kernel->reduce_all_f32[first ? LN_RED_SUMABS : LN_RED_SUMSQ](n, x), norm = first ? sum : sqrtf(sum);
+    const float sum = r->kernel->reduce_all_f32[first ? LN_RED_SUMABS : LN_RED_SUMSQ](n, x);
+    const float norm = first ? sum : sqrtf(sum);
 
     if (norm == 0)
         memset(y, 0, n * sizeof *y);

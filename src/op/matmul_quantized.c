@@ -56,7 +56,7 @@ static void quantized_store(int32_t dtype, void *out, size_t at, double v)
         ((int8_t *)out)[at] = (int8_t)ln_f2i_sat(v, -128, 127);
 }
 
-/* Columns [j, j + n) of parameter p for matrix `mat`, n at most QUANTIZED_BLOCK: f32 and times `by` in room; *step 0: one. */
+/* Columns [j, j + n) of parameter p for matrix `mat`, f32, times `by`, in room (QUANTIZED_BLOCK floats); *step 0: one. */
 static const float *quantized_column(const ln_run *r, const ln_integer_param *p, size_t mat, size_t j, size_t n, float by,
                                      float *room, size_t *step)
 {
@@ -146,7 +146,8 @@ static void quantized_to_float(const ln_run *r, const ln_integer *x, size_t batc
     size_t ma, mb;
 
     ln_product_at(&x->p, batch, &ma, &mb);
-    const bool biased = s->bias.input >= 0, wide_bias = biased && (s->bias.step != 1 || r->in_desc[s->bias.input].dtype != LINNET_F32);
+    const bool biased = s->bias.input >= 0;
+    const bool wide_bias = biased && (s->bias.step != 1 || r->in_desc[s->bias.input].dtype != LINNET_F32);
     if (r->out_desc[0].dtype == LINNET_F32 && s->b_scale.step <= 1 && !wide_bias &&
         (s->b_scale.input < 0 || r->in_desc[s->b_scale.input].dtype == LINNET_F32)) {
         for (size_t j = from, m; j < from + n; j += m) {

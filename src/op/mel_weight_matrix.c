@@ -14,7 +14,8 @@ static linnet_status mel_of(const ln_desc *in, const void *const *value, mel *m,
 {
     for (int32_t i = 0; i < 5; i++) {
         const uint8_t kind = ln_dtype(in[i].dtype)->kind;
-        if (ln_count(&in[i]) != 1 || (i < 3 ? in[i].dtype != LINNET_I64 && in[i].dtype != LINNET_I32 : kind != LN_KIND_FLOAT))
+        const bool whole = in[i].dtype == LINNET_I64 || in[i].dtype == LINNET_I32;
+        if (ln_count(&in[i]) != 1 || !(i < 3 ? whole : kind == LN_KIND_FLOAT))
             return ln_fail(err, LINNET_ERR_SHAPE, "MelWeightMatrix: input %d is not one number of its kind", (int)i);
         if (!value[i])
             return LN_WAIT;

@@ -38,7 +38,8 @@ static linnet_status infer(const ln_infer *q)
 static linnet_status run(const ln_run *r)
 {
     const ln_desc *x = &r->in_desc[0];
-    const size_t size = ln_dtype(x->dtype)->bits / 8u, width = (size_t)x->dim[x->rank - 1], count = ln_count(&r->in_desc[1]);
+    const size_t size = ln_dtype(x->dtype)->bits / 8u, width = (size_t)x->dim[x->rank - 1];
+    const size_t count = ln_count(&r->in_desc[1]);
     const size_t rows = count ? ln_count(&r->out_desc[0]) / count : 0;
     const int64_t *at = r->in[1];
     char *y = r->out[0];
@@ -46,7 +47,8 @@ static linnet_status run(const ln_run *r)
     for (size_t i = 0; i < rows; i++)
         for (size_t k = 0; k < count; k++, y += size) {
             if (at[k] < 0 || (uint64_t)at[k] >= width)
-                return ln_fail(r->err, LINNET_ERR_DATA, "ArrayFeatureExtractor: index %lld of %zu", (long long)at[k], width);
+                return ln_fail(r->err, LINNET_ERR_DATA, "ArrayFeatureExtractor: index %lld of %zu", (long long)at[k],
+                               width);
             memcpy(y, (const char *)r->in[0] + (i * width + (size_t)at[k]) * size, size);
         }
     return LINNET_OK;
@@ -121,7 +123,8 @@ static linnet_status features_normalizer_infer(const ln_infer *q)
 {
     const param *p = q->param;
 
-    if (q->in[0].rank < 1 || (!ln_is(p->norm, "MAX", "MAX") && !ln_is(p->norm, "MAX", "L1") && !ln_is(p->norm, "MAX", "L2")))
+    if (q->in[0].rank < 1 ||
+        (!ln_is(p->norm, "MAX", "MAX") && !ln_is(p->norm, "MAX", "L1") && !ln_is(p->norm, "MAX", "L2")))
         return ln_fail(q->err, LINNET_ERR_SHAPE, "Normalizer: no rows, or norm \"%s\"", p->norm ? p->norm : "MAX");
     return features_float_infer(q);
 }
@@ -172,7 +175,8 @@ const ln_op ln_op_ml_array_feature_extractor = {
 
 const ln_op ln_op_ml_binarizer = FEATURES("Binarizer", features_binarizer_attr, features_infer, prepare,
                                           features_binarizer_run);
-const ln_op ln_op_ml_scaler = FEATURES("Scaler", features_scaler_attr, features_scaler_infer, prepare, features_scaler_run);
+const ln_op ln_op_ml_scaler = FEATURES("Scaler", features_scaler_attr, features_scaler_infer, prepare,
+                                       features_scaler_run);
 const ln_op ln_op_ml_normalizer = FEATURES("Normalizer", features_normalizer_attr, features_normalizer_infer, NULL,
                                            features_normalizer_run);
 

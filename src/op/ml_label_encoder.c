@@ -43,7 +43,8 @@ static linnet_status infer(const ln_infer *q)
         return ln_fail_type(q->err, 0, q->in[0].dtype);
     if (key.count != value.count || !label_type_ok(value.dtype) ||
         (p->default_t && (p->default_t->desc.dtype != value.dtype || ln_count(&p->default_t->desc) != 1)))
-        return ln_fail(q->err, LINNET_ERR_SHAPE, "LabelEncoder: %zu keys, %zu values, or a default of another type", key.count,
+        return ln_fail(q->err, LINNET_ERR_SHAPE, "LabelEncoder: %zu keys, %zu values, or a default of another type",
+                       key.count,
                        value.count);
     q->out[0] = q->in[0];
     q->out[0].dtype = value.dtype;

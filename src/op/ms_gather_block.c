@@ -21,20 +21,24 @@ static linnet_status gather_sizes(const param *p, int32_t count, const ln_desc *
     const int32_t t = x->dtype;
     int32_t axis = 0, along = 0;
 
-    if ((t != LINNET_U8 && t != LINNET_U4 && t != LINNET_I4) || (t == LINNET_U8 && p->bits != 2 && p->bits != 4 && p->bits != 8))
+    const bool bits = p->bits == 2 || p->bits == 4 || p->bits == 8;
+    if (t != LINNET_U4 && t != LINNET_I4 && !(t == LINNET_U8 && bits))
         return ln_fail_type(err, 0, t);
     if ((scale->dtype != LINNET_F32 && scale->dtype != LINNET_F16 && scale->dtype != LINNET_BF16) ||
         (in[1].dtype != LINNET_I64 && in[1].dtype != LINNET_I32))
         return ln_fail_type(err, 2, scale->dtype);
     bool fits = x->rank >= 2 && ln_axis(p->gather_axis, x->rank, &axis) && axis == 0 &&
-                ln_axis(p->quantize_axis, x->rank, &along) && along == x->rank - 1 && p->block >= 1 && scale->rank == x->rank;
+                ln_axis(p->quantize_axis, x->rank, &along) && along == x->rank - 1 && p->block >= 1 &&
+                scale->rank == x->rank;
     if (!fits)
-        return ln_fail(err, LINNET_ERR_UNSUPPORTED, "GatherBlockQuantized: only rows of axis 0 with blocks along the last axis");
+        return ln_fail(err, LINNET_ERR_UNSUPPORTED,
+                       "GatherBlockQuantized: only rows of axis 0 with blocks along the last axis");
     *s = (state){ .bits = t == LINNET_U8 ? (size_t)p->bits : 4, .block = (size_t)p->block, .rows = (size_t)x->dim[0],
                   .has_zero = count > 3 && zero->dtype };
     s->packed = t == LINNET_U8 && s->bits < 8;
     s->middle = t == LINNET_U8 ? (double)(1u << (s->bits - 1)) : 0;
-    if (!ln_mul((size_t)x->dim[along], s->packed ? 8 / s->bits : 1, &s->last) || !ln_mul(ln_count_range(x, 1, along), s->last, &s->n))
+    if (!ln_mul((size_t)x->dim[along], s->packed ? 8 / s->bits : 1, &s->last) ||
+        !ln_mul(ln_count_range(x, 1, along), s->last, &s->n))
         return ln_fail(err, LINNET_ERR_LIMIT, "GatherBlockQuantized: the table is too large");
     s->blocks = ln_ceil_div(s->last, s->block);
     s->zero_row = s->packed ? ln_ceil_div(s->blocks * s->bits, 8) : s->blocks;
@@ -42,7 +46,8 @@ static linnet_status gather_sizes(const param *p, int32_t count, const ln_desc *
         fits = (d == along ? (size_t)scale->dim[d] == s->blocks : scale->dim[d] == x->dim[d]) &&
                (!s->has_zero || (zero->dtype == t && zero->rank == x->rank &&
                                  (d == along ? (size_t)zero->dim[d] == s->zero_row : zero->dim[d] == x->dim[d])));
-    return fits ? LINNET_OK : ln_fail(err, LINNET_ERR_SHAPE, "GatherBlockQuantized: scales or zero points do not fit the data");
+    return fits ? LINNET_OK : ln_fail(err, LINNET_ERR_SHAPE,
+                                      "GatherBlockQuantized: scales or zero points do not fit the data");
 }
 
 static linnet_status infer(const ln_infer *q)

@@ -75,7 +75,8 @@ static linnet_status group_sizes(const ln_infer *q, state *s)
            ln_same_shape(k, v) && k->rank == 3 && k->dim[0] == x->dim[0] && k->dim[1] == x->dim[1] &&
            (size_t)k->dim[2] == a->kv_heads * a->head));
     if (!fits || !group_past(q, s) || !group_rotary(q, s) || q->in[GROUP_LENGTHS].dtype != LINNET_I32 ||
-        ln_count(&q->in[GROUP_LENGTHS]) != a->batch || q->in[GROUP_TOTAL].dtype != LINNET_I32 || ln_count(&q->in[GROUP_TOTAL]) != 1)
+        ln_count(&q->in[GROUP_LENGTHS]) != a->batch || q->in[GROUP_TOTAL].dtype != LINNET_I32 ||
+        ln_count(&q->in[GROUP_TOTAL]) != 1)
         return LINNET_ERR_SHAPE;
     if (!q->value[GROUP_TOTAL])
         return LN_WAIT;
@@ -106,7 +107,8 @@ static linnet_status infer(const ln_infer *q)
         return st == LN_WAIT ? st : ln_fail(q->err, LINNET_ERR_UNSUPPORTED,
                                             "GroupQueryAttention: these inputs are not supported or do not fit together");
     const ln_attention *a = &s.attention;
-    q->out[0] = ln_desc_of(LINNET_F32, 3, (int64_t[]){ (int64_t)a->batch, (int64_t)a->q_len, (int64_t)(a->q_heads * a->head) });
+    q->out[0] = ln_desc_of(LINNET_F32, 3, (int64_t[]){ (int64_t)a->batch, (int64_t)a->q_len,
+                                                       (int64_t)(a->q_heads * a->head) });
     for (int32_t i = 1; i < q->out_count; i++)
         q->out[i] = ln_desc_of(LINNET_F32, 4, (int64_t[]){ (int64_t)a->batch, (int64_t)a->kv_heads, (int64_t)a->total,
                                                            (int64_t)a->head });
@@ -147,7 +149,8 @@ static void group_turn(const ln_run *r, const state *s, const float *x, size_t p
 {
     const param *p = r->param;
     const size_t half = s->turned / 2, step = p->interleaved ? 2 : 1, apart = p->interleaved ? 1 : half;
-    const float *cos = (const float *)r->in[GROUP_COS] + position * half, *sin = (const float *)r->in[GROUP_SIN] + position * half;
+    const float *cos = (const float *)r->in[GROUP_COS] + position * half;
+    const float *sin = (const float *)r->in[GROUP_SIN] + position * half;
 
     for (size_t i = 0; i < half; i++) {
         const float a = x[i * step], b = x[i * step + apart];
@@ -199,7 +202,8 @@ static void group_mask(const ln_run *r, const state *s, size_t past, uint8_t *ma
     const ln_attention *a = &s->attention;
 
     for (size_t t = 0; t < a->q_len; t++, mask += a->total) {
-        const size_t own = past + t, first = p->window > 0 && (uint64_t)p->window <= own ? own + 1 - (size_t)p->window : 0;
+        const size_t own = past + t;
+        const size_t first = p->window > 0 && (uint64_t)p->window <= own ? own + 1 - (size_t)p->window : 0;
         memset(mask, 0, a->total);
         memset(mask + first, 1, own + 1 - first);
     }
@@ -220,7 +224,8 @@ static linnet_status group_first(const ln_run *r, const state *s, char *work, fl
     if (i < a->q_heads)
         group_queries(r, s, b, i, (size_t)past, (float *)(void *)(work + s->q_at));
     else if (i < a->q_heads + 2 * a->kv_heads)
-        group_cache(r, s, b, (i - a->q_heads) / 2, i % 2 == a->q_heads % 2, (size_t)past, i % 2 == a->q_heads % 2 ? keys : values);
+        group_cache(r, s, b, (i - a->q_heads) / 2, i % 2 == a->q_heads % 2, (size_t)past,
+                    i % 2 == a->q_heads % 2 ? keys : values);
     else
         group_mask(r, s, (size_t)past, (uint8_t *)work + s->mask_at + b * a->mask_batch);
     return LINNET_OK;
@@ -237,7 +242,8 @@ static linnet_status run(const ln_run *r)
         return ln_fail(r->err, LINNET_ERR_UNSUPPORTED, "GroupQueryAttention: both caches must be outputs, or none");
     if (r->phase == 0)
         return group_first(r, s, work, keys, values);
-    const ln_attention_data d = { .q = work + s->q_at, .k = keys, .v = values, .mask = work + s->mask_at, .y = r->out[0] };
+    const ln_attention_data d = { .q = work + s->q_at, .k = keys, .v = values, .mask = work + s->mask_at,
+                                  .y = r->out[0] };
     return ln_attention_run(r, &s->attention, &d);
 }
 

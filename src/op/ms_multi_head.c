@@ -88,7 +88,8 @@ static bool heads_sizes(const ln_infer *q, state *s)
     if (s->has_past) {
         const ln_desc *other = &q->in[HEADS_PAST_V];
         if (!heads_has(q->in_count, q->in, HEADS_PAST_V) || past->dtype != LINNET_F32 || past->rank != 4 ||
-            other->dtype != LINNET_F32 || other->rank != 4 || (size_t)past->dim[0] != a->batch || other->dim[0] != past->dim[0] ||
+            other->dtype != LINNET_F32 || other->rank != 4 || (size_t)past->dim[0] != a->batch ||
+            other->dim[0] != past->dim[0] ||
             (size_t)past->dim[1] != a->kv_heads || other->dim[1] != past->dim[1] || other->dim[2] != past->dim[2] ||
             (size_t)past->dim[3] != a->head || (size_t)other->dim[3] != a->v_head)
             return false;
@@ -151,7 +152,8 @@ static linnet_status prepare(ln_prepare *q)
     }
     const size_t bias = s->has_bias ? a->batch : 0, mask = s->has_mask || s->has_scores ? a->batch : 0;
     if (!heads_reserve(&floats, &s->q_at, bias, a->q.batch) || !heads_reserve(&floats, &s->k_at, bias, a->k.batch) ||
-        !heads_reserve(&floats, &s->v_at, bias, a->v.batch) || !heads_reserve(&floats, &s->mask_at, mask, a->mask_batch) ||
+        !heads_reserve(&floats, &s->v_at, bias, a->v.batch) ||
+        !heads_reserve(&floats, &s->mask_at, mask, a->mask_batch) ||
         !ln_mul(floats, sizeof(float), &q->workspace))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "MultiHeadAttention: too large");
     q->tasks[0] = bias || mask ? a->batch : 0;
@@ -185,7 +187,8 @@ static void heads_first(const ln_run *r, const state *s, float *work)
 
     if (s->has_bias) {
         const float *bias = r->in[HEADS_BIAS];
-        heads_add(r, a->q_len, a->q.row, (const float *)r->in[HEADS_Q] + b * a->q.batch, bias, work + s->q_at + b * a->q.batch);
+        heads_add(r, a->q_len, a->q.row, (const float *)r->in[HEADS_Q] + b * a->q.batch, bias,
+                  work + s->q_at + b * a->q.batch);
         heads_add(r, a->kv_len, a->k.row, (const float *)r->in[HEADS_K] + b * a->k.batch, bias + a->q.row,
                   work + s->k_at + b * a->k.batch);
         heads_add(r, a->kv_len, a->v.row, (const float *)r->in[HEADS_V] + b * a->v.batch, bias + 2 * a->q.row,
@@ -213,7 +216,8 @@ static linnet_status run(const ln_run *r)
     }
     const ln_attention_data d = {
         .q = s->has_bias ? work + s->q_at : r->in[HEADS_Q], .k = s->has_bias ? work + s->k_at : r->in[HEADS_K],
-        .v = s->has_bias ? work + s->v_at : r->in[HEADS_V], .mask = s->has_mask || s->has_scores ? work + s->mask_at : NULL,
+        .v = s->has_bias ? work + s->v_at : r->in[HEADS_V],
+        .mask = s->has_mask || s->has_scores ? work + s->mask_at : NULL,
         .past_k = s->has_past ? r->in[HEADS_PAST_K] : NULL, .past_v = s->has_past ? r->in[HEADS_PAST_V] : NULL,
         .y = r->out[0], .present_k = s->outs > 1 ? r->out[1] : NULL, .present_v = s->outs > 2 ? r->out[2] : NULL,
     };

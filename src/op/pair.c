@@ -30,7 +30,8 @@ linnet_status ln_pair_infer(const ln_infer *q, const ln_pair_spec *spec)
 /* Is `dtype` the wide type itself, of 8 bytes? */
 static bool pair_wide(int32_t dtype, int32_t wide)
 {
-    return dtype == (wide == LN_WIDE_F64 ? LINNET_F64 : wide == LN_WIDE_I64 ? LINNET_I64 : LINNET_U64) && wide != LN_WIDE_F32;
+    return (wide == LN_WIDE_F64 && dtype == LINNET_F64) || (wide == LN_WIDE_I64 && dtype == LINNET_I64) ||
+           (wide == LN_WIDE_U64 && dtype == LINNET_U64);
 }
 
 linnet_status ln_pair_prepare_as(ln_prepare *q, const ln_pair_spec *spec, int32_t wide, ln_pair *s)

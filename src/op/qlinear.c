@@ -239,7 +239,8 @@ static linnet_status qlinear_where(const ln_run *r)
     const qlinear_scale a = qlinear_read(r, 2, t, s->zero[0]), b = qlinear_read(r, 5, t, s->zero[1]);
     const qlinear_scale c = qlinear_read(r, 7, t, s->zero[2]);
     uint8_t room[3][LN_BLOCK];
-    ln_operand o[3] = { { r->in[0], 1, room[0], NULL, 0 }, { r->in[1], 1, room[1], NULL, 0 }, { r->in[4], 1, room[2], NULL, 0 } };
+    ln_operand o[3] = { { r->in[0], 1, room[0], NULL, 0 }, { r->in[1], 1, room[1], NULL, 0 },
+                        { r->in[4], 1, room[2], NULL, 0 } };
     float x[LN_BLOCK], y[LN_BLOCK], z[LN_BLOCK];
     size_t from, count;
     ln_walk w;

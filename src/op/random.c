@@ -194,7 +194,8 @@ static const ln_attr multinomial_attr[] = {
 
 const ln_op ln_op_random_uniform = RANDOM("RandomUniform", uniform_attr, 0, random_infer, prepare, uniform_run);
 const ln_op ln_op_random_normal = RANDOM("RandomNormal", normal_attr, 0, random_infer, prepare, normal_run);
-const ln_op ln_op_random_uniform_like = RANDOM("RandomUniformLike", uniform_like_attr, 1, like_infer, prepare, uniform_run);
+const ln_op ln_op_random_uniform_like = RANDOM("RandomUniformLike", uniform_like_attr, 1, like_infer, prepare,
+                                               uniform_run);
 const ln_op ln_op_random_normal_like = RANDOM("RandomNormalLike", normal_like_attr, 1, like_infer, prepare, normal_run);
 const ln_op ln_op_bernoulli = RANDOM("Bernoulli", bernoulli_attr, 1, bernoulli_infer, prepare, bernoulli_run);
 const ln_op ln_op_multinomial = RANDOM("Multinomial", multinomial_attr, 1, multinomial_infer, multinomial_prepare,

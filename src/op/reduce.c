@@ -273,12 +273,10 @@ static void reduce_f32(const ln_run *r, const state *s, size_t base, size_t colu
 /* Outputs [i, end) where each is a row, and the rows lie one behind the other. */
 static void reduce_simple(const ln_run *r, const state *s, size_t i, size_t end)
 {
-    const ln_reduce_all_f32 fold = r->kernel->reduce_all_f32[reduce_kernel[s->op]];
-    const float *x = r->in[0];
     float *y = r->out[0];
 
     for (size_t k = i; k < end; k++)
-        y[k] = fold(s->inner, x + k * s->inner);
+        y[k] = r->kernel->reduce_all_f32[reduce_kernel[s->op]](s->inner, (const float *)r->in[0] + k * s->inner);
     reduce_finish_f32(r, s, end - i, y + i);
 }
 

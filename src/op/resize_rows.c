@@ -212,7 +212,8 @@ void ln_resize_rows(const ln_run *r, const ln_resize *s, size_t from, size_t end
         if (u.outside)
             resize_fill(r, s, i * width, width);
         else if (s->nearest && i > from && resize_like_before(s, i))
-            memcpy((char *)r->out[0] + i * width * s->bytes, (char *)r->out[0] + (i - 1) * width * s->bytes, width * s->bytes);
+            memcpy((char *)r->out[0] + i * width * s->bytes, (char *)r->out[0] + (i - 1) * width * s->bytes,
+                   width * s->bytes);
         else if (s->nearest)
             resize_copy_row(r, s, &u, i);
         else if (r->in_desc[0].dtype == LINNET_F32)

@@ -134,7 +134,8 @@ static linnet_status scatter_elements_run(const ln_run *r)
             if (plain)
                 memcpy((char *)r->out[0] + (size_t)k * 4, (const char *)r->in[2] + c * 4, 4);
             else
-                ln_scatter_apply(reduction, in->dtype, (const char *)r->in[2] + c * size, (char *)r->out[0] + (size_t)k * size, 1);
+                ln_scatter_apply(reduction, in->dtype, (const char *)r->in[2] + c * size,
+                                 (char *)r->out[0] + (size_t)k * size, 1);
         }
     }
     return LINNET_OK;

@@ -68,7 +68,8 @@ static linnet_status softmax_prepare(ln_prepare *q, softmax_row row)
         q->tasks[0] = s->rows / s->inner * s->per;
         return LINNET_OK;
     }
-    s->shorts = s->inner == 1 && d->dtype == LINNET_F32 && row != softmax_hard && s->n > 0 && s->n <= SOFTMAX_SHORT && s->rows >= 32;
+    s->shorts = s->inner == 1 && d->dtype == LINNET_F32 && row != softmax_hard && s->n > 0 && s->n <= SOFTMAX_SHORT &&
+                s->rows >= 32;
     if (s->shorts)
         q->scratch = s->n * (SOFTMAX_COLUMNS / 4) * sizeof(float);
     if (s->inner > 1 || d->dtype != LINNET_F32) {

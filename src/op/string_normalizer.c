@@ -38,7 +38,8 @@ static linnet_status infer(const ln_infer *q)
     if (x->rank < 1 || x->rank > 2 || (x->rank == 2 && x->dim[0] != 1))
         return ln_fail(q->err, LINNET_ERR_SHAPE, "StringNormalizer: the input is neither [C] nor [1, C]");
     if (!ln_is(p->change, "NONE", "NONE") || (!p->sensitive && p->stop.count))
-        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "StringNormalizer: letters cannot be changed, nor their case ignored");
+        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED,
+                       "StringNormalizer: letters cannot be changed, nor their case ignored");
     if (ln_count(x) && !q->value[0])
         return LN_WAIT;
     for (size_t i = 0; i < ln_count(x); i++)

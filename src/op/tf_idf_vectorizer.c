@@ -39,7 +39,8 @@ static linnet_status infer(const ln_infer *q)
 
     if (p->pool_s.v ? x->dtype != LINNET_STRING : x->dtype != LINNET_I32 && x->dtype != LINNET_I64)
         return ln_fail_type(q->err, 0, x->dtype);
-    if (x->rank < 1 || x->rank > 2 || p->least < 1 || p->most < p->least || p->most > 1024 || p->skip < 0 || p->skip > INT32_MAX ||
+    if (x->rank < 1 || x->rank > 2 || p->least < 1 || p->most < p->least || p->most > 1024 || p->skip < 0 ||
+        p->skip > INT32_MAX ||
         p->counts.count == 0 || p->counts.v[0] != 0)
         return ln_fail(q->err, LINNET_ERR_SHAPE, "TfIdfVectorizer: input or lengths are not possible");
     for (size_t n = 1; n <= p->counts.count; n++) {
