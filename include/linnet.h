@@ -547,6 +547,11 @@ LINNET_API linnet_status linnet_session_set_output(linnet_session *s, size_t i, 
  * Compute. All inputs must be set. Errors: LINNET_ERR_ARGUMENT for an input not set,
  * LINNET_ERR_SHAPE for shapes the model cannot take, LINNET_ERR_DATA for bad data (an index out of
  * range); the session can be used again after each of them.
+ *
+ * Operators that draw random numbers (Bernoulli, Multinomial, RandomNormal, RandomUniform, Dropout told
+ * to train) make them from the layer's seed and the element's place: every run gives the same, on any
+ * number of threads. A layer of a file without a seed gets one from its output's name. A model that
+ * needs fresh numbers takes them as an input.
  */
 LINNET_API linnet_status linnet_session_run(linnet_session *s, linnet_error *err);
 

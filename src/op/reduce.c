@@ -1,9 +1,9 @@
 /*
  * reduce.c - the ten reductions: ReduceSum, -Mean, -Max, -Min, -Prod, -L1, -L2, -LogSum, -LogSumExp, -SumSquare.
  *
- * Axes are merged until kept and folded ones alternate. What is innermost decides: a folded axis
- * gives rows to be folded to a number, a kept one rows to be folded onto a row. Work is split
- * over outputs alone, so that a sum is added up in the same order whatever the threads.
+ * Axes are merged until kept and folded ones alternate. What is innermost decides: a folded axis gives rows to be
+ * folded to a number, a kept one rows to be folded onto a row. Work is split over outputs alone: a sum is added
+ * up in one order whatever the threads.
  */
 #include "element.h"
 
@@ -210,7 +210,6 @@ static void reduce_columns_exp(const ln_run *r, const state *s, const float *x, 
 static void reduce_columns_f32(const ln_run *r, const state *s, const float *x, size_t n, float *y)
 {
     const int32_t red = reduce_kernel[s->op];
-    const ln_reduce_rows_f32 fold = r->kernel->reduce_rows_f32[red];
     const float neutral = r->kernel->reduce_all_f32[red](0, NULL);
     float part[REDUCE_COLUMNS];
 
@@ -219,7 +218,7 @@ static void reduce_columns_f32(const ln_run *r, const state *s, const float *x, 
         for (size_t c = 0; c < n; c++)
             to[c] = neutral;
         for (size_t k = i; k < s->folds && k < i + REDUCE_ROWS; k++)
-            fold(n, x + reduce_at(s->folded, s->fold_dim, s->fold_stride, k), to);
+            r->kernel->reduce_rows_f32[red](n, x + reduce_at(s->folded, s->fold_dim, s->fold_stride, k), to);
         if (i)
             r->kernel->binary_f32[reduce_join(red)](n, y, 1, part, 1, y);
     }
