@@ -11,7 +11,7 @@
 
 typedef struct param {
     ln_win_param win;
-    int64_t      group, act;
+    int64_t      group, act, into_width, into_at;
     float        act_a, act_b;
     const char  *activation; /* FusedConv alone */
     ln_floats    activation_params;
@@ -21,7 +21,7 @@ typedef struct param {
 static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd,
                                                &ln_conv_gemm };
 
-enum { CONV_PLAIN, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
+enum { CONV_PLAIN, CONV_INTO, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
 
 /* ---- shapes ---------------------------------------------------------------- */
 
@@ -69,6 +69,10 @@ static linnet_status conv_geometry(const param *p, int32_t in_count, const ln_de
     if (c->has_bias && (in[LN_BIAS].rank != 1 || in[LN_BIAS].dim[0] != w->dim[0]))
         return ln_fail(err, LINNET_ERR_SHAPE, "Conv: the bias does not have %zu elements", c->m);
     c->has_add = in_count > LN_RESIDUAL && in[LN_RESIDUAL].dtype;
+    c->ldy = p->into_width ? (size_t)p->into_width : c->m;
+    c->y_at = (size_t)p->into_at;
+    if (c->y_at > c->ldy || c->m > c->ldy - c->y_at)
+        return ln_fail(err, LINNET_ERR_SHAPE, "Conv: %zu channels do not fit into %zu", c->m, c->ldy);
     const ln_desc out = ln_win_desc(&c->win, c->dtype, c->m, last);
     if (c->has_add && !ln_same_shape(&in[LN_RESIDUAL], &out))
         return ln_fail(err, LINNET_ERR_SHAPE, "Conv: the tensor to add does not have the output's shape");
@@ -126,7 +130,7 @@ static linnet_status infer(const ln_infer *q)
         return st;
     if (!conv_act(p, &a))
         return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "Conv: activation \"%s\"", p->activation);
-    q->out[0] = ln_win_desc(&c.win, c.dtype, c.m, p->win.channels_last != 0);
+    q->out[0] = ln_win_desc(&c.win, c.dtype, c.ldy, p->win.channels_last != 0);
     return LINNET_OK;
 }
 
@@ -197,6 +201,7 @@ linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
     const size_t read = c->x.tasks + c->add.tasks + (constant ? 0 : c->pack_tasks)
                         + (c->has_bias && c->dtype != LINNET_F32);
     q->phases = 0;
+    conv_phase(q, c, CONV_INTO, q->in_count > LN_INTO && q->in[LN_INTO].dtype ? 1 : 0);
     conv_phase(q, c, CONV_READ, read);
     conv_phase(q, c, CONV_PAD, c->pad_tasks);
     conv_phase(q, c, CONV_MAIN, c->tasks);
@@ -263,6 +268,10 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
     float *work = r->workspace;
 
     switch (c->kind[r->phase]) {
+    case CONV_INTO:
+        if (r->out[0] != r->in[LN_INTO])
+            memcpy(r->out[0], r->in[LN_INTO], c->pixels * c->ldy * sizeof(float));
+        break;
     case CONV_READ:
         conv_read(r, c, r->task);
         break;
@@ -273,7 +282,7 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
         ln_last_write(&c->y, r->kernel, work, r->out[0], r->task);
         break;
     case CONV_MAIN: {
-        ln_conv_data d = { NULL, c->weight, NULL, NULL, ln_last_floats(&c->y, r->out[0], work) };
+        ln_conv_data d = { NULL, c->weight, NULL, NULL, ln_last_floats(&c->y, r->out[0], work) + c->y_at };
 
         d.x = c->pad_tasks ? work + c->pad_at : ln_last_floats(&c->x, r->in[0], work);
         if (!d.weight)
@@ -307,6 +316,8 @@ static linnet_status run(const ln_run *r)
     LN_WIN_ATTR(param),                                            \
     { "group", LN_ATTR_I64, offsetof(param, group), 1, false },    \
     { "ln.act", LN_ATTR_I64, offsetof(param, act), 0, false },     \
+    { "ln.into_width", LN_ATTR_I64, offsetof(param, into_width), 0, false }, \
+    { "ln.into_at", LN_ATTR_I64, offsetof(param, into_at), 0, false },       \
     { "ln.act_a", LN_ATTR_F32, offsetof(param, act_a), 0, false }, \
     { "ln.act_b", LN_ATTR_F32, offsetof(param, act_b), 0, false }
 
@@ -321,8 +332,8 @@ static const ln_attr conv_fused_attr[] = {
 
 const ln_op ln_op_conv = {
     .name = "Conv", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_conv),
-    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD,
-    .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
+    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD | LN_OP_INTO,
+    .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL | 1u << LN_INTO,
     .infer = infer, .prepare = prepare, .run = run,
 };
 

@@ -21,6 +21,8 @@ typedef struct ln_conv {
     ln_win win;              /* of the convolution as given */
     size_t m, group, cg, mg; /* output channels; groups; channels of a group, in and out */
     size_t pixels;           /* rows of output: images * out pixels */
+    size_t ldy, y_at;        /* floats from one output pixel to the next (without a residual perhaps more
+                                than m), and where the first begins */
     int32_t dtype;
     ln_act act;
     bool   has_bias, has_add, exact;

@@ -88,11 +88,11 @@ static void depthwise_add(const ln_run *r, const ln_conv *c, const ln_conv_data 
 static void depthwise_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task)
 {
     const ln_win *w = &c->win;
-    const size_t all = w->n * w->out[0] * w->out[1], width = w->out[2] * c->m, most = depthwise_together(c);
+    const size_t all = w->n * w->out[0] * w->out[1], width = w->out[2] * c->ldy, most = depthwise_together(c);
     const size_t kernels = w->kernel[0] * w->kernel[1], first = task / c->n_tasks * c->rows;
     const size_t end = LN_MIN(first + c->rows, all), c0 = task % c->n_tasks * c->group_n;
     const ln_window g = { LN_MIN(c->group_n, c->m - c0), kernels, w->kernel[2], w->stride[2], w->dilation[2],
-                          w->pad[2], w->in[2], w->out[2], c->m, c->m };
+                          w->pad[2], w->in[2], w->out[2], c->m, c->ldy };
     const size_t pointers = ((most - 1) * w->stride[1] + kernels) * sizeof(float *);
     const ln_act none = { LN_FN_NONE, 0.0f, 0.0f };
     const float **rows = r->scratch;

@@ -135,7 +135,7 @@ static void few_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, si
         if (y == 0)
             next = 0; /* another image */
         few_rows(c, &f, d->x, i / w->out[1], y, &next, copies, rows);
-        r->kernel->conv_few_f32(&g, w->stride[2] * f.unit, w->out[2], rows, d->y + i * w->out[2] * c->m, c->m);
+        r->kernel->conv_few_f32(&g, w->stride[2] * f.unit, w->out[2], rows, d->y + i * w->out[2] * c->ldy, c->ldy);
     }
 }
 

@@ -296,7 +296,7 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
     ln_pixel o = ln_pixel_at(c->win.out, i);
 
     for (size_t t = first; t < last; t++) {
-        const size_t rows = gemm_tile(c, t + 1) - i, at = i * c->m + m0;
+        const size_t rows = gemm_tile(c, t + 1) - i, at = i * c->m + m0, to = i * c->ldy + m0;
         const float *add = d->add ? d->add + at : NULL;
 
         for (size_t j = 0; j < rows && c->flat; j++)
@@ -306,9 +306,9 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
             ln_pixel_next(c->win.out, &o);
         }
         if (c->pixels == 1 && g.taps == 1)
-            r->kernel->gemv_f32(&g, a[0], d->y + at, add, n0, n1);
+            r->kernel->gemv_f32(&g, a[0], d->y + to, add, n0, n1);
         else
-            r->kernel->gemm_f32(&g, rows, a, d->y + at, c->m, add, c->m, n0, n1);
+            r->kernel->gemm_f32(&g, rows, a, d->y + to, c->ldy, add, c->m, n0, n1);
         i += rows;
     }
 }

@@ -192,12 +192,12 @@ static void wino_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data *
 
     for (size_t at = begin; at < end;) {
         const wino_span s = wino_next(c, at, end);
-        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->m };
+        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy };
         const float *add[4] = { NULL };
         float *y[4] = { NULL };
 
         for (size_t i = 0; i < s.height && s.y + i < w->out[1]; i++) {
-            const size_t to = (s.n * w->out[1] + s.y + i) * w->out[2] * c->m + n0;
+            const size_t to = (s.n * w->out[1] + s.y + i) * w->out[2] * c->ldy + n0;
             y[i] = d->y + to;
             add[i] = d->add ? d->add + to : NULL;
         }

@@ -159,7 +159,8 @@ enum {
     LN_OP_CONTROL   = 1 << 7, /* runs subgraphs; the executor handles it */
     LN_OP_BIAS      = 1 << 8, /* takes a bias of one number per last-axis column as input LN_BIAS */
     LN_OP_PLANES    = 1 << 9, /* with LN_OP_SPATIAL: reads few channels well where they come first */
-    LN_OP_CACHE     = 1 << 10 /* output 0 is input 0 with a few rows written anew: best in the same memory */
+    LN_OP_CACHE     = 1 << 10, /* output 0 is input 0 with a few rows written anew: best in the same memory */
+    LN_OP_INTO      = 1 << 11 /* may write some channels of a wider output: see LN_INTO */
 };
 
 /*
@@ -175,6 +176,13 @@ enum { LN_FIRST, LN_LAST, LN_LAST_OUT };
  * cannot make them.
  */
 enum { LN_BIAS = 2, LN_RESIDUAL = 3 };
+
+/*
+ * With LN_OP_INTO, and channels last: the output has "ln.into_width" channels (0: only its own), of
+ * which the operator writes its own from "ln.into_at" on. The others are those of input LN_INTO,
+ * or, where that is absent, anything.
+ */
+enum { LN_INTO = 4 };
 
 typedef struct ln_op {
     const char    *name; /* ONNX's; other domains in front: "com.microsoft.FusedConv" */
