@@ -4,11 +4,11 @@
  *   generate [--tokens N] [--temperature T] [--top-k K] [--top-p P] [--seed S] [--tokenizer FILE]
  *            [--prompt TEXT | --ids 1,2,3] [--end ID] MODEL
  *
- * The model takes tokens and gives logits, in one of three ways. Where an output new_X has the shape of an input X,
- * the two are tied: caches of fixed length that stay in the session, one token a step (python/llama2c_onnx.py
- * makes such models). Where it has past_... inputs and present_... outputs, caches that grow are handed from
- * step to step. Else each step runs all tokens so far, padded behind to a multiple of 32, which a causal
- * model does not notice and which keeps the plan. Without a tokeniser the tokens themselves are printed.
+ * The model takes tokens and gives logits, in one of three ways. Where an output new_X continues an input X, a
+ * cache of fixed length stays in the session, one token a step (python/llama2c_onnx.py makes such models).
+ * Where it has past_... inputs and present_... outputs, caches that grow stay there too. Else each step runs
+ * all tokens so far, padded behind to a multiple of 32, which a causal model does not notice and which
+ * keeps the plan. Without a tokeniser the tokens themselves are printed.
  */
 #include <linnet_text.h>
 
@@ -18,10 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 1 << 14, CACHES = 256, PAD = 32, ROLES = 3 };
+enum { MOST = 1 << 14, PAD = 32, ROLES = 3 };
 enum { ROLE_IDS, ROLE_POSITIONS, ROLE_MASK };
-
-typedef struct cache { size_t input, output; linnet_value_info info; float *data; size_t size; } cache;
 
 typedef struct generator {
     linnet_model      *model;
@@ -30,8 +28,7 @@ typedef struct generator {
     linnet_sampler    *sampler;
     linnet_value_info  role[ROLES];
     int                place[ROLES]; /* input of that role, or -1 */
-    cache              past[CACHES];
-    size_t             caches, logits, tied; /* tied: caches that stay in the session */
+    size_t             logits, fixed, growing; /* the output of logits; caches of either kind */
     int64_t            values[ROLES][MOST]; /* as the model's integers, 64 or 32 bits */
     int32_t            ids[MOST];
     size_t             count, done, most; /* tokens, those that are in the caches, those that can be */
@@ -40,55 +37,65 @@ typedef struct generator {
 
 /* ---- the model ----------------------------------------------------------------------- */
 
-/* A cache of fixed length, tied to the output that continues it; 0: it is none. */
+/* The output that continues a cache: new_X of X, or present... of past... */
+static int32_t continued(const generator *g, const char *input, int *grows)
+{
+    char name[512];
+    const char *past = strstr(input, "past");
+
+    snprintf(name, sizeof name, "new_%s", input);
+    const int32_t output = linnet_model_find_output(g->model, name);
+    *grows = output < 0 && past;
+    if (!*grows)
+        return output;
+    past += strncmp(past, "past_key_values", 15) == 0 ? 15 : 4; /* past_1 or past_key_values.1.key */
+    snprintf(name, sizeof name, "present%s", past);
+    return linnet_model_find_output(g->model, name);
+}
+
+/* Caches stay in the session: what a step leaves is what the next one finds. 0: the input is no cache. */
 static int tie_cache(generator *g, size_t input, const linnet_value_info *v)
 {
-    char name[256];
+    int64_t dims[LINNET_MAX_RANK];
+    int grows = 0;
+    const int32_t output = v->rank > 0 && v->dtype == LINNET_F32 ? continued(g, v->name, &grows) : -1;
     linnet_error err;
 
-    snprintf(name, sizeof name, "new_%s", v->name);
-    const int32_t output = linnet_model_find_output(g->model, name);
     if (output < 0)
         return 0;
     check(linnet_session_tie(g->session, (size_t)output, input, &err), v->name, &err);
-    if (v->rank >= 2 && (size_t)v->dims[v->rank - 2] < g->most) /* [..., length, features] */
+    g->fixed += !grows;
+    g->growing += grows;
+    if (!grows && v->rank >= 2 && (size_t)v->dims[v->rank - 2] < g->most) /* [..., length, features] */
         g->most = (size_t)v->dims[v->rank - 2];
-    g->tied++;
+    for (int32_t d = 0; d < v->rank; d++) { /* nothing is in it yet */
+        const char *symbol = v->symbol[d] ? v->symbol[d] : "";
+        dims[d] = v->dims[d] >= 0 ? v->dims[d] : !strstr(symbol, "past") && !strstr(symbol, "seq");
+    }
+    if (grows)
+        set_input(g->session, input, v->dtype, v->rank, dims, NULL);
     return 1;
 }
 
 static void find_inputs(generator *g)
 {
-    size_t presents = 0;
-
     for (int r = 0; r < ROLES; r++)
         g->place[r] = -1;
     for (size_t i = 0; i < linnet_model_input_count(g->model); i++) {
         linnet_value_info v;
         linnet_model_input(g->model, i, &v);
-        if (v.dtype == LINNET_F32 && tie_cache(g, i, &v))
+        if (tie_cache(g, i, &v))
             continue;
-        if (strstr(v.name, "past") && v.dtype == LINNET_F32 && v.rank > 0 && g->caches < CACHES) {
-            g->past[g->caches].input = i;
-            g->past[g->caches++].info = v;
-            continue;
-        }
         const int r = strstr(v.name, "mask") ? ROLE_MASK : strstr(v.name, "position") ? ROLE_POSITIONS : ROLE_IDS;
         if ((v.dtype != LINNET_I64 && v.dtype != LINNET_I32) || v.rank < 1 || v.rank > 2 || g->place[r] >= 0)
             fail("input %s is not one of a causal language model", v.name);
         g->place[r] = (int)i;
         g->role[r] = v;
     }
-    for (size_t i = 0; i < linnet_model_output_count(g->model); i++) {
-        linnet_value_info v;
-        linnet_model_output(g->model, i, &v);
-        if (strstr(v.name, "present") && presents < g->caches)
-            g->past[presents++].output = i;
-        if (strstr(v.name, "logits"))
-            g->logits = i;
-    }
-    if (g->place[ROLE_IDS] < 0 || presents != g->caches)
-        fail("the model has no input of tokens, or %zu past inputs and %zu present outputs", g->caches, presents);
+    const int32_t logits = linnet_model_find_output(g->model, "logits");
+    g->logits = logits < 0 ? 0 : (size_t)logits;
+    if (g->place[ROLE_IDS] < 0)
+        fail("the model has no input of tokens");
 }
 
 static void set_role(generator *g, int r, size_t n)
@@ -104,37 +111,11 @@ static void set_role(generator *g, int r, size_t n)
     set_input(g->session, (size_t)g->place[r], v->dtype, v->rank, v->rank == 1 ? one : two, g->values[r]);
 }
 
-/* The caches as they are after `done` tokens; none at the beginning. */
-static void set_caches(generator *g)
-{
-    for (size_t i = 0; i < g->caches; i++) {
-        cache *c = &g->past[i];
-        const linnet_tensor *t = g->done ? linnet_session_output(g->session, c->output) : NULL;
-        int64_t dims[LINNET_MAX_RANK];
-        for (int32_t d = 0; d < c->info.rank; d++) {
-            const char *symbol = c->info.symbol[d] ? c->info.symbol[d] : "";
-            const int open = c->info.dims[d] < 0, grows = strstr(symbol, "past") || strstr(symbol, "seq");
-            dims[d] = t ? linnet_tensor_dim(t, d) : open ? !grows : c->info.dims[d];
-        }
-        if (t && linnet_tensor_size(t) > c->size) {
-            c->size = 2 * linnet_tensor_size(t);
-            free(c->data);
-            c->data = malloc(c->size);
-        }
-        if (t && !c->data)
-            fail("no memory for the caches");
-        if (t)
-            memcpy(c->data, linnet_tensor_data(t), linnet_tensor_size(t));
-        set_input(g->session, c->input, LINNET_F32, c->info.rank, dims, c->data);
-    }
-}
-
 /* Runs the model on `fresh` tokens behind the first `from`; the logits of the last of them. */
 static const float *run_tokens(generator *g, size_t from, size_t fresh, size_t *vocabulary)
 {
-    const size_t n = g->caches || g->tied ? fresh : (fresh + PAD - 1) / PAD * PAD;
+    const size_t n = g->fixed || g->growing ? fresh : (fresh + PAD - 1) / PAD * PAD;
 
-    set_caches(g);
     for (size_t i = 0; i < n; i++) {
         g->values[ROLE_IDS][i] = from + i < g->count ? g->ids[from + i] : 0;
         g->values[ROLE_POSITIONS][i] = (int64_t)(from + i);
@@ -157,9 +138,10 @@ static const float *run_tokens(generator *g, size_t from, size_t fresh, size_t *
 static const float *next_logits(generator *g, size_t *vocabulary)
 {
     const float *logits = NULL;
+    const size_t from = g->growing ? g->done : 0;
 
-    if (!g->tied)
-        return run_tokens(g, g->caches ? g->done : 0, g->count - (g->caches ? g->done : 0), vocabulary);
+    if (!g->fixed)
+        return run_tokens(g, from, g->count - from, vocabulary);
     while (g->done < g->count)
         logits = run_tokens(g, g->done, 1, vocabulary);
     return logits;
@@ -291,8 +273,6 @@ int main(int argc, char **argv)
     generate(&g, o.tokens, o.end);
     linnet_sampler_free(g.sampler);
     linnet_tokenizer_free(g.tokenizer);
-    for (size_t i = 0; i < g.caches; i++)
-        free(g.past[i].data);
     linnet_session_free(g.session);
     linnet_model_free(g.model);
     return 0;
