@@ -159,10 +159,10 @@ typedef struct ln_kernels {
     void (*gemm_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a,
                      float *c, size_t ldc, const float *add, size_t ldadd,
                      size_t n0, size_t n1);
-    /* The same without `add`, where the next call will read what lies `ahead` floats from the B of
+    /* The same, where the next call will read what lies `ahead` floats from the B of
        this one: it is fetched meanwhile. 0: nothing in particular. */
     void (*gemm_ahead_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a, float *c, size_t ldc,
-                           size_t n0, size_t n1, ptrdiff_t ahead);
+                           const float *add, size_t ldadd, size_t n0, size_t n1, ptrdiff_t ahead);
 
     /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,

@@ -227,7 +227,8 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
             const bool last = i + 1 == steps && f + 1 < WINO_POINTS;
             for (size_t j = 0; j < rows; j++)
                 a[j] = from + (at + j) * k;
-            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, 0, n, last ? (ptrdiff_t)c->part_packed : 0);
+            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n,
+                                      last ? (ptrdiff_t)c->part_packed : 0);
         }
         u += wino_three(c->tall, c->wide) && (f / 6 == 4 || f % 6 == 4) ? 0 : c->part_packed;
     }

@@ -119,8 +119,8 @@ typedef struct seven_at { float *p; size_t ld; } seven_at;
 /* A's side of a product: x + sign y; or x alone (y.p NULL). Made in `room` tile by tile, where that is not x itself. */
 typedef struct seven_side { seven_at x, y; float sign; seven_at room; } seven_side;
 
-/* c = act(a times part `part` + bias + add) */
-static void seven_product(const seven_task *t, int part, const seven_side *a, const float *bias, ln_act act,
+/* c = act(a times part `part` + bias + add); part `next` is wanted then. */
+static void seven_product(const seven_task *t, int part, int next, const seven_side *a, const float *bias, ln_act act,
                           seven_at add, seven_at c)
 {
     const ln_gemm_f32 g = { t->cols, t->s->k, 1, t->b + (size_t)part * t->s->part, bias, act };
@@ -138,7 +138,9 @@ static void seven_product(const seven_task *t, int part, const seven_side *a, co
             if (a->room.p && !a->y.p)
                 memcpy(from.p + (i + x) * from.ld, a->x.p + (i + x) * a->x.ld, t->s->k * sizeof(float));
         }
-        t->kernel->gemm_f32(&g, m, row, c.p + i * c.ld, c.ld, add.p ? add.p + i * add.ld : NULL, add.ld, 0, t->cols);
+        const bool last = i + t->s->rows >= t->rows;
+        t->kernel->gemm_ahead_f32(&g, m, row, c.p + i * c.ld, c.ld, add.p ? add.p + i * add.ld : NULL, add.ld, 0,
+                                  t->cols, last ? ((ptrdiff_t)next - part) * (ptrdiff_t)t->s->part : 0);
     }
 }
 
@@ -185,19 +187,19 @@ void ln_seven_run(const ln_seven *s, const ln_kernels *kernel, const ln_gemm_f32
     const seven_at y = { x.p + s->block * s->step, s->step }, z = { y.p + s->block * s->step, s->step };
 
     seven_side side = seven_quarter(a11, sum);
-    seven_product(&t, SEVEN_B11, &side, NULL, none, nothing, x);
+    seven_product(&t, SEVEN_B11, SEVEN_B21, &side, NULL, none, nothing, x);
     side = seven_quarter(a12, sum);
-    seven_product(&t, SEVEN_B21, &side, bias1, act, seven_more(&t, x, d11, y), c11);
+    seven_product(&t, SEVEN_B21, SEVEN_T1, &side, bias1, act, seven_more(&t, x, d11, y), c11);
     side = seven_sum(a21, 1.0f, a22, sum); /* S1 */
-    seven_product(&t, SEVEN_T1, &side, NULL, none, nothing, z);
+    seven_product(&t, SEVEN_T1, SEVEN_T2, &side, NULL, none, nothing, z);
     side = seven_sum(sum, -1.0f, a11, sum); /* S2 */
-    seven_product(&t, SEVEN_T2, &side, NULL, none, x, x); /* U */
+    seven_product(&t, SEVEN_T2, SEVEN_B22, &side, NULL, none, x, x); /* U */
     side = seven_sum(a12, -1.0f, sum, sum); /* S4 */
     seven_more(&t, x, z, y);
-    seven_product(&t, SEVEN_B22, &side, bias2, act, seven_more(&t, y, d12, y), c12);
+    seven_product(&t, SEVEN_B22, SEVEN_T3, &side, bias2, act, seven_more(&t, y, d12, y), c12);
     side = seven_sum(a11, -1.0f, a21, sum); /* S3 */
-    seven_product(&t, SEVEN_T3, &side, NULL, none, x, x); /* V */
+    seven_product(&t, SEVEN_T3, SEVEN_T4, &side, NULL, none, x, x); /* V */
     side = seven_quarter(a22, sum);
-    seven_product(&t, SEVEN_T4, &side, bias1, act, seven_more(&t, x, d21, y), c21);
+    seven_product(&t, SEVEN_T4, SEVEN_T4, &side, bias1, act, seven_more(&t, x, d21, y), c21);
     kernel->finish_rows_f32(t.rows, t.cols, x.p, x.ld, z.p, z.ld, bias2, d22.p, d22.ld, act, c22.p, c22.ld);
 }

@@ -741,7 +741,10 @@ linnet_status ln_plan_create(linnet_model *m, const ln_graph *graph, const ln_co
     p->keep = keep;
     p->config = *config;
     p->placed = memory != NULL;
-    ln_kernels_init(&p->kernel, config->isa);
+    if (config->kernel)
+        p->kernel = *config->kernel;
+    else
+        ln_kernels_init(&p->kernel, config->isa);
     if (memory)
         ln_arena_init_top(&brief, &p->keep);
     else

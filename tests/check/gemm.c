@@ -138,12 +138,10 @@ static void one(size_t m, size_t n, size_t k, size_t taps)
     check_now.gemm_f32(&q.g, m - half, low, again + half * n, n, q.add ? again + half * n : NULL, n, cut, n);
     for (size_t i = 0; i < m; i++)
         check_same(again + i * n, q.c + i * q.ldc, n * sizeof *again);
-    if (!q.add) {
-        memset(again, 0, m * n * sizeof *again);
-        check_now.gemm_ahead_f32(&q.g, m, q.a, again, n, 0, n, (ptrdiff_t)check_rand(0, 1 << 20));
-        for (size_t i = 0; i < m; i++)
-            check_same(again + i * n, q.c + i * q.ldc, n * sizeof *again);
-    }
+    memset(again, 0, m * n * sizeof *again);
+    check_now.gemm_ahead_f32(&q.g, m, q.a, again, n, q.add, q.ldadd, 0, n, (ptrdiff_t)check_rand(0, 1 << 20));
+    for (size_t i = 0; i < m; i++)
+        check_same(again + i * n, q.c + i * q.ldc, n * sizeof *again);
 }
 
 /* One NaN in A makes its row NaN, whatever the clip. */
