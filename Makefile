@@ -14,7 +14,7 @@
 #   make amalgam            build/linnet.c + build/linnet*.h, the library in one file
 #   make install DESTDIR= PREFIX= LIBDIR=
 #
-# Options: CC=clang CFLAGS=... BUILD=dir DEFS=-DLN_NO_THREADS
+# Options: CC=clang CFLAGS=... BUILD=dir DEFS="-DLN_NO_THREADS -DLN_NO_MMAP"
 
 BUILD   ?= build
 PREFIX  ?= /usr/local

@@ -46,7 +46,7 @@ static long file_size(FILE *f)
     return fseek(f, 0, SEEK_SET) == 0 ? size : -1;
 }
 
-#if !defined(LN_NO_MMAP) && (defined(__unix__) || defined(__APPLE__))
+#if !defined(LN_NO_MMAP) && (defined(__linux__) || defined(__APPLE__))
 #  include <sys/mman.h>
 
 /* A read-only view of the file; NULL: it has to be read. */

@@ -39,7 +39,7 @@ typedef struct cache_block {
 
 #define CACHE_BUCKETS 256
 #define CACHE_LEAST   ((size_t)1 << 20) /* bytes of a shared block */
-#define CACHE_MOST    ((size_t)64 << 20)
+#define CACHE_MOST    ((size_t)256 << 20)
 
 struct ln_cache {
     linnet_allocator alloc;
@@ -69,7 +69,7 @@ linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out)
 void ln_cache_expect(ln_cache *c, uint64_t bytes)
 {
     if (ln_alloc_is_lazy(&c->alloc))
-        c->block_size = (size_t)LN_MIN(LN_MAX(bytes + bytes / 8, (uint64_t)CACHE_LEAST), (uint64_t)CACHE_MOST);
+        c->block_size = (size_t)LN_MIN(LN_MAX(bytes + bytes / 2, (uint64_t)CACHE_LEAST), (uint64_t)CACHE_MOST);
 }
 
 void ln_cache_free(ln_cache *c)
@@ -142,15 +142,14 @@ static bool cache_memory(ln_cache *c, cache_entry *e)
     cache_block *b = c->block;
     size_t need;
 
-    if (!ln_align_up(e->size, LN_ALIGN, &need) || need > c->block_size / 4) {
-        e->own = true;
-        return (e->data = ln_alloc(&c->alloc, e->size)) != NULL;
-    }
-    if (!b || need > b->size - b->used) {
-        if (!(b = ln_alloc(&c->alloc, c->block_size)))
-            return false;
+    const bool fits = ln_align_up(e->size, LN_ALIGN, &need) && need <= c->block_size / 4;
+    if (fits && (!b || need > b->size - b->used) && (b = ln_alloc(&c->alloc, c->block_size)) != NULL) {
         *b = (cache_block){ c->block, c->block_size, LN_ALIGN };
         c->block = b;
+    }
+    if (!fits || !b) { /* also where so much at once is too much */
+        e->own = true;
+        return (e->data = ln_alloc(&c->alloc, e->size)) != NULL;
     }
     e->data = (char *)b + b->used;
     b->used += need;
