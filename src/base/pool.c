@@ -1,8 +1,10 @@
 /*
  * pool.c - the worker pool.
  *
- * Tasks are claimed one at a time from one 64-bit word: the number of the round above, the next
- * task below. A claim is a compare-and-swap on that word, so a worker that wakes up late, with
+ * Tasks are claimed one at a time from one 64-bit word: the number of the round, the first and the end
+ * of the tasks that are left. The caller takes from the front, the first worker from the end, further ones in turn: so
+ * neighbouring tasks, which are mostly neighbouring rows, go to the same processor layer after layer, whose cache
+ * has what they read. A claim is a compare-and-swap on that word, so a worker that wakes up late, with
  * a round in mind that is over, gets nothing and disturbs nobody; and the caller, who claims
  * tasks as the workers do, waits for tasks that were really begun and for no thread as
  * such. Workers and the caller look for news for some microseconds before they sleep.
@@ -20,7 +22,8 @@
 
 #define POOL_MOST  256      /* threads */
 #define POOL_SPIN  1500     /* looks before sleeping: 20 to 50 microseconds */
-#define POOL_ROUND (1u << 30) /* tasks of one round */
+#define POOL_BITS  20         /* of a task's number in the word */
+#define POOL_ROUND ((size_t)1 << POOL_BITS >> 1) /* tasks of one round */
 #define POOL_STALL 200000u  /* nanoseconds of waiting for a last task that may be a stall */
 #define POOL_ALONE 8u       /* times the stall: how long the caller goes on alone, at most; at first once */
 #define POOL_APART 50000000u /* but no longer, in nanoseconds */
@@ -56,7 +59,7 @@ struct linnet_pool {
     atomic_int         asleep;  /* workers waiting for `wake` */
     atomic_int         waiting; /* the caller waits for `done` */
     atomic_int         stop;
-    atomic_uint_fast64_t claim;    /* round << 32 | next task, or POOL_CLOSED as task */
+    atomic_uint_fast64_t claim;    /* round << 2 * POOL_BITS | first task left << POOL_BITS | end of them */
     atomic_size_t      finished;   /* tasks of this round that have returned */
     atomic_size_t      first, count;
     _Atomic(linnet_task_fn) task;
@@ -109,7 +112,9 @@ static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *
 
 #else
 
-#define POOL_CLOSED UINT32_MAX
+/* The tasks that are left. */
+static size_t claim_first(uint_fast64_t c) { return (size_t)(c >> POOL_BITS & (((uint_fast64_t)1 << POOL_BITS) - 1)); }
+static size_t claim_end(uint_fast64_t c) { return (size_t)(c & (((uint_fast64_t)1 << POOL_BITS) - 1)); }
 
 static size_t pool_bytes(int32_t threads)
 {
@@ -143,20 +148,19 @@ static bool pool_nested(linnet_pool *p)
  */
 static size_t pool_work(linnet_pool *p, int32_t worker)
 {
+    const bool front = worker % 2 == 0;
     size_t done = 0;
 
     for (;;) {
         uint_fast64_t c = atomic_load(&p->claim);
-        const uint32_t next = (uint32_t)c;
-        if (next == POOL_CLOSED)
+        const size_t next = front ? claim_first(c) : claim_end(c) - 1;
+        if (claim_first(c) >= claim_end(c))
             return done;
         const size_t count = atomic_load_explicit(&p->count, memory_order_acquire);
         const size_t first = atomic_load_explicit(&p->first, memory_order_acquire);
         const linnet_task_fn task = atomic_load_explicit(&p->task, memory_order_acquire);
         void *context = atomic_load_explicit(&p->context, memory_order_acquire);
-        if (next >= count)
-            return done;
-        if (!atomic_compare_exchange_strong(&p->claim, &c, c + 1))
+        if (!atomic_compare_exchange_strong(&p->claim, &c, front ? c + ((uint_fast64_t)1 << POOL_BITS) : c - 1))
             continue;
         task(context, first + next, worker);
         done++;
@@ -170,8 +174,8 @@ static size_t pool_work(linnet_pool *p, int32_t worker)
 
 static bool pool_has_work(linnet_pool *p)
 {
-    const uint32_t next = (uint32_t)atomic_load(&p->claim);
-    return next != POOL_CLOSED && next < atomic_load(&p->count);
+    const uint_fast64_t c = atomic_load(&p->claim);
+    return claim_first(c) < claim_end(c);
 }
 
 static void *pool_thread(void *context)
@@ -265,17 +269,17 @@ static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *
             continue;
         }
         const uint64_t start = pool_clock();
-        const uint_fast64_t round = (atomic_load(&p->claim) >> 32) + 1;
+        const uint_fast64_t round = ((atomic_load(&p->claim) >> 2 * POOL_BITS) + 1) << 2 * POOL_BITS;
         atomic_store(&p->finished, 0);
         atomic_store_explicit(&p->count, n, memory_order_release);
         atomic_store_explicit(&p->first, first, memory_order_release);
         atomic_store_explicit(&p->task, task, memory_order_release);
         atomic_store_explicit(&p->context, context, memory_order_release);
-        atomic_store(&p->claim, (round & UINT32_MAX) << 32);
+        atomic_store(&p->claim, round | n);
         pool_wake(p);
         const size_t tasks = pool_work(p, 0);
         const uint64_t slept = pool_wait(p, n);
-        atomic_store(&p->claim, (round & UINT32_MAX) << 32 | POOL_CLOSED);
+        atomic_store(&p->claim, round);
         if (slept >= POOL_STALL)
             pool_judge(p, slept, pool_clock() - start - slept, tasks);
     }
@@ -286,7 +290,7 @@ static void pool_round(linnet_pool *p, size_t count, linnet_task_fn task, void *
 /* The locks, then as many threads as the system gives. False: not even the locks. */
 static bool pool_start(linnet_pool *p)
 {
-    atomic_init(&p->claim, POOL_CLOSED);
+    atomic_init(&p->claim, 0);
     if (pthread_mutex_init(&p->turn, NULL))
         return false;
     if (pthread_mutex_init(&p->lock, NULL))
@@ -330,7 +334,6 @@ static void pool_stop(linnet_pool *p)
     pthread_mutex_destroy(&p->turn);
 }
 
-#undef POOL_CLOSED
 #endif
 
 linnet_status linnet_pool_create(int32_t threads, const linnet_allocator *allocator, linnet_pool **out,
@@ -404,6 +407,7 @@ void ln_pool_run(linnet_pool *p, size_t count, linnet_task_fn task, void *contex
 #undef POOL_MOST
 #undef POOL_SPIN
 #undef POOL_ROUND
+#undef POOL_BITS
 #undef POOL_STALL
 #undef POOL_ALONE
 #undef POOL_APART
