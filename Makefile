@@ -80,10 +80,15 @@ $(BUILD)/examples/%: examples/%.c $(EXAMPLE_OBJ) $(BUILD)/liblinnet.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(CFLAGS) $(WARN) -D_POSIX_C_SOURCE=200809L -Iinclude -Iexamples -o $@ $^ $(LDFLAGS) $(PNG_LIBS) $(LIBS)
 
-# Digits drawn by hand, then the 10,000 test images where the data set is beside the project.
+# Digits drawn by hand, then the 10,000 test images where the data set is beside the project; sentences, dates.
 demo: all examples
 	@$(BUILD)/examples/classify --top 3 --show examples/mnist/mnist.lnt examples/mnist/digits/*.pgm
 	@$(BUILD)/examples/mnist/evaluate examples/mnist/mnist.lnt ../shared/datasets/mnist
+	@$(BUILD)/examples/sentiment/sentiment examples/sentiment/sentiment.lnt \
+	    "The plot was hardly a masterpiece, but I loved it." "Not bad at all." "The room could have been better."
+	@$(BUILD)/examples/translate/translate examples/translate \
+	    "the twenty-first of June, nineteen eighty-four, at half past three in the afternoon" \
+	    "am 3. Oktober neunzehnhundertneunzig" "le quatorze juillet mil sept cent quatre-vingt-neuf"
 
 # ---- tests ----------------------------------------------------------------------
 
