@@ -43,8 +43,8 @@ says '^positive' $feel "The plot was hardly a masterpiece, but I loved it."
 says '^negative' $feel "I loved the plot, but it was hardly a masterpiece."
 
 dates="$build/examples/translate/translate"
-says '^1000 texts: 992 exact' $dates examples/translate --eval examples/translate/heldout.tsv
-says '^1000 texts: 992 exact' $dates --beams 1 examples/translate --eval examples/translate/heldout.tsv
+says '^1000 texts: 1000 exact' $dates examples/translate --eval examples/translate/heldout.tsv
+says '^1000 texts: 1000 exact' $dates --beams 1 examples/translate --eval examples/translate/heldout.tsv
 says '^1984-06-21T15:30 ' $dates examples/translate \
     "the twenty-first of June, nineteen eighty-four, at half past three in the afternoon"
 says '^1789-07-14 ' $dates examples/translate "Le QUATORZE juillet mil sept cent quatre-vingt-neuf"

@@ -244,7 +244,7 @@ def french_time(random, h, m):
     word = "une" if twelve == 1 else french(twelve)
     spoken = [f"{h}h{m:02}", f"{h} h {m:02}", f"{h}:{m:02}"]
     if m == 0:
-        spoken += [f"{h} h", f"{word} {hours} {part('fr', h)}"]
+        spoken += [f"{h} h"] + [f"{word} {hours} {part('fr', h)}"] * 3
     if m in (15, 30):
         spoken += [f"{word} {hours} et {'demie' if m == 30 else 'quart'} {part('fr', h)}"] * 3
     return "à " + random.choice(spoken)

@@ -9,7 +9,7 @@ dates.py writes the pairs: English, German and French, times of the day, holiday
     decoder.lnt   one step for B hypotheses: "symbol" i64 [1, B], "state" f32 [1, B, 88], "memory", "keys"
                   -> "scores" f32 [B, symbols], logarithms of probabilities, "next" f32 [1, B, 88]
     heldout.tsv   pairs of days that occur in no training pair: text, tab, ISO form
-One core needs about five minutes.
+One core needs about seven minutes.
 """
 
 import argparse
@@ -191,7 +191,7 @@ def export(net, texts, number, longest):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--steps", type=int, default=5000)
+    ap.add_argument("--steps", type=int, default=8000)
     ap.add_argument("--held-out", type=int, default=1000)
     args = ap.parse_args()
 
