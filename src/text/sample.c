@@ -157,34 +157,69 @@ static size_t sampler_draw(const double *weight, size_t n, double sum, double u)
 }
 
 /*
- * Of the items of all tokens, those that are kept: their weights in order and the sum of them. The
- * items end up behind *from, the best last.
+ * The tokens that can be kept, as a heap with the likeliest at the root; *whole is the sum that top_p is
+ * a share of. All weights below (1 - top_p) / tokens of the sum together are less than what top_p
+ * leaves out, so those tokens need not be looked at.
  */
-static size_t sampler_keep(linnet_sampler *s, size_t *from, double *sum)
+static size_t sampler_candidates(linnet_sampler *s, const float *logits, double top, double share, double *whole)
 {
-    const double share = s->how.top_p > 0 ? s->how.top_p : 1;
-    size_t n = s->tokens, kept = 0;
-    double whole = 0, run = 0;
+    const double scale = 1.0 / s->how.temperature;
+    size_t n = 0;
 
+    *whole = 0;
     if (s->how.top_k && s->how.top_k < s->tokens) {
-        n = 0;
         for (size_t i = 0; i < s->tokens; i++)
-            ln_best_offer(s->item, &n, s->how.top_k, s->item[i]);
+            if (n < s->how.top_k || logits[i] > s->item[0].score)
+                ln_best_offer(s->item, &n, s->how.top_k, (ln_best){ logits[i], 0, (int32_t)i });
+        for (size_t i = 0; i < n; i++)
+            *whole += exp((s->item[i].score - top) * scale);
+    } else {
+        for (size_t i = 0; i < s->tokens; i++) {
+            s->weight[i] = exp((logits[i] - top) * scale);
+            *whole += s->weight[i];
+        }
+        const double least = 0.999 * (1 - share) / (double)s->tokens * *whole; /* a little less: sums are rounded */
+        for (size_t i = 0; i < s->tokens; i++)
+            if (s->weight[i] >= least)
+                s->item[n++] = (ln_best){ logits[i], 0, (int32_t)i };
     }
-    for (size_t i = 0; i < n; i++)
-        whole += s->item[i].score;
     for (size_t i = n / 2; i-- > 0;)
         ln_best_sink(s->item, n, i, true);
+    return n;
+}
+
+/*
+ * Takes tokens from the heap, the likeliest first, until their share is reached: their weights in order and
+ * the sum of them. The items end up behind *from, the likeliest last.
+ */
+static size_t sampler_keep(linnet_sampler *s, const float *logits, double top, size_t *from, double *sum)
+{
+    const double share = s->how.top_p > 0 ? s->how.top_p : 1, scale = 1.0 / s->how.temperature;
+    double whole, run = 0;
+    size_t kept = 0, n = sampler_candidates(s, logits, top, share, &whole);
+
     for (*from = n; kept < n && (share == 1 || run < share * whole); kept++) {
         const ln_best best = s->item[0];
         s->item[0] = s->item[--*from];
         s->item[*from] = best;
         ln_best_sink(s->item, *from, 0, true);
-        s->weight[kept] = best.score;
-        run += best.score;
+        s->weight[kept] = exp((best.score - top) * scale);
+        run += s->weight[kept];
     }
     *sum = run;
     return kept;
+}
+
+/* All tokens in order of their numbers. */
+static size_t sampler_weigh(linnet_sampler *s, const float *logits, double top, double *sum)
+{
+    const double scale = 1.0 / s->how.temperature;
+
+    for (size_t i = 0; i < s->tokens; i++) {
+        s->weight[i] = exp((logits[i] - top) * scale);
+        *sum += s->weight[i];
+    }
+    return s->tokens;
 }
 
 linnet_status linnet_sampler_next(linnet_sampler *s, const float *logits, size_t count, int32_t *token,
@@ -205,14 +240,8 @@ linnet_status linnet_sampler_next(linnet_sampler *s, const float *logits, size_t
         return LINNET_OK;
     }
     const bool all = s->how.top_k == 0 && (s->how.top_p == 0 || s->how.top_p == 1);
-    const double top = logits[best], scale = 1.0 / s->how.temperature;
-    for (size_t i = 0; i < count; i++) {
-        const double w = exp((logits[i] - top) * scale);
-        s->item[i] = (ln_best){ w, 0, (int32_t)i };
-        s->weight[i] = w;
-        sum += w;
-    }
-    const size_t kept = all ? count : sampler_keep(s, &from, &sum);
+    const size_t kept = all ? sampler_weigh(s, logits, logits[best], &sum)
+                            : sampler_keep(s, logits, logits[best], &from, &sum);
     const size_t at = sampler_draw(s->weight, kept, sum, sampler_random(s));
     *token = all ? (int32_t)at : s->item[from + kept - 1 - at].token;
     return LINNET_OK;
