@@ -33,6 +33,8 @@ enum { LN_KEY_PACK = 1, LN_KEY_FOLD, LN_KEY_PERMUTE, LN_KEY_NORM_SCALE, LN_KEY_N
 
 /* Take out nodes whose outputs nobody uses, and Identity-like nodes. */
 linnet_status ln_pass_clean(const ln_pass *p);
+/* RMSNormalization and LayerNormalization out of their parts. */
+linnet_status ln_pass_norm(const ln_pass *p);
 /* MatMul, Softmax and MatMul into Attention, with the transposes around them. */
 linnet_status ln_pass_attention(const ln_pass *p);
 /* Batch norm, bias, residual and activation into the matrix layers before them. */

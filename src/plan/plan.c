@@ -685,7 +685,8 @@ static linnet_status plan_rewrite(plan_work *w)
         (st = ln_pass_clean(&pass)) != LINNET_OK)
         return st;
     if ((passes & LINNET_PASS_FUSE) &&
-        ((st = ln_pass_attention(&pass)) != LINNET_OK || (st = ln_pass_fuse(&pass)) != LINNET_OK))
+        ((st = ln_pass_norm(&pass)) != LINNET_OK || (st = ln_pass_attention(&pass)) != LINNET_OK ||
+         (st = ln_pass_fuse(&pass)) != LINNET_OK))
         return st;
     if (passes & LINNET_PASS_LAYOUT) {
         if ((st = ln_pass_layout(&pass)) != LINNET_OK ||
