@@ -142,6 +142,14 @@ check-torch: all
 # A stream of a million steps: the bits of the sequence, no allocation.
 soak: $(BUILD)/tests
 	STREAM=1000000 $(BUILD)/tests state_stream
+# The NEON kernels and the tests of operators for 64-bit ARM, emulated: a cross compiler and qemu-user.
+ARM_CC  ?= aarch64-linux-gnu-gcc
+ARM_RUN ?= qemu-aarch64 -L /usr/aarch64-linux-gnu
+check-arm:
+	$(MAKE) BUILD=$(BUILD)/arm CC="$(ARM_CC)" CFLAGS=-O2 PNG_CFLAGS= PNG_LIBS= $(BUILD)/arm/check $(BUILD)/arm/tests
+	$(ARM_RUN) $(BUILD)/arm/tests conv
+	$(ARM_RUN) $(BUILD)/arm/tests numerics
+	$(ARM_RUN) $(BUILD)/arm/check
 check-all: test check-clang check-sanitize
 # A libFuzzer program over tokenisers' files: build/fuzz/text [FOLDER OF SEEDS]; needs clang.
 fuzz-text:
@@ -194,4 +202,4 @@ clean:
 
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(EXAMPLE_OBJ:.o=.d)
-.PHONY: all fuzz-text clean conformance bench bench-peers bench-start test check-all check-clang check-sanitize check-torch check-ulp soak amalgam install examples demo
+.PHONY: all fuzz-text clean conformance bench bench-peers bench-start test check-all check-arm check-clang check-sanitize check-torch check-ulp soak amalgam install examples demo
