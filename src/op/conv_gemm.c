@@ -234,12 +234,6 @@ static void gemm_pad(const ln_run *r, const ln_conv *c, const float *x, float *o
 
 /* ---- run -------------------------------------------------------------------------- */
 
-/* Tile `t` of the pixels: sizes differ by at most one. */
-static size_t gemm_tile(const ln_conv *c, size_t t)
-{
-    return c->pixels / c->tiles * t + LN_MIN(t, c->pixels % c->tiles);
-}
-
 /* True where the window of an output pixel touches no padding; *at is its first input pixel. */
 static bool gemm_inside(const ln_conv *c, const ln_pixel *o, size_t *at)
 {
@@ -292,11 +286,12 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
     const ln_gemm_f32 g = { c->pn, c->run, c->tap_count, d->weight + part * c->part_packed,
                             d->bias ? d->bias + m0 : NULL, c->act };
     const float *x = d->x + part * c->pk, **a = r->scratch;
-    size_t i = gemm_tile(c, first);
+    const size_t even = c->pixels / c->tiles, longer = c->pixels % c->tiles; /* sizes of tiles differ by at most one */
+    size_t i = even * first + LN_MIN(first, longer);
     ln_pixel o = ln_pixel_at(c->win.out, i);
 
     for (size_t t = first; t < last; t++) {
-        const size_t rows = gemm_tile(c, t + 1) - i, at = i * c->m + m0, to = i * c->ldy + m0;
+        const size_t rows = even + (t < longer), at = i * c->m + m0, to = i * c->ldy + m0;
         const float *add = d->add ? d->add + at : NULL;
 
         for (size_t j = 0; j < rows && c->flat; j++)

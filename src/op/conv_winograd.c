@@ -13,7 +13,7 @@
 enum {
     WINO_POINTS = 36,
     WINO_BLOCK = 28,      /* tiles of a block: two register tiles that use what is read of U */
-    WINO_PASS_N = 256,    /* output channels of a block at a time */
+    WINO_PASS_N = 256,    /* output channels of a block at a time, at most */
     WINO_TASKS = 8,       /* tasks of a layer, if there can be as many */
     WINO_LEAST_N = 64,    /* channels of a part */
     WINO_WARM = 1 << 17,  /* direct weights of at most these floats stay in cache */
@@ -42,11 +42,13 @@ static wino_cover wino_mixed(const ln_conv *c)
 /* Tiles of three alone are more tiles, but have two thirds of the weights. */
 static bool wino_three(size_t tall, size_t wide) { return tall == 0 && wide == 0; }
 
+static size_t wino_points(size_t tall, size_t wide) { return wino_three(tall, wide) ? 25 : WINO_POINTS; }
+
 static double wino_ns(const ln_conv *c, size_t nr, const wino_cover *t)
 {
     const double points = (double)c->win.n * (double)(5 * t->down + t->tall) * (double)(5 * t->across + t->wide);
     const double weights = (double)c->cg * (double)c->m, rows = (double)ln_ceil_div(c->m, nr);
-    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT * (wino_three(t->tall, t->wide) ? 25 : 36) : 0;
+    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT * (double)wino_points(t->tall, t->wide) : 0;
     const double products = points * (weights * WINO_NS_PRODUCT + rows * WINO_NS_ROW);
 
     return LN_MAX(products, cold * weights) + points * (double)(c->cg + c->m) * WINO_NS_TRANSFORM;
@@ -55,7 +57,8 @@ static double wino_ns(const ln_conv *c, size_t nr, const wino_cover *t)
 /* The better of the two ways to cover the output, and its time. */
 static double wino_choose(const ln_conv *c, size_t nr, wino_cover *t)
 {
-    const wino_cover mixed = wino_mixed(c), three = { ln_ceil_div(c->win.out[1], 3), 0, ln_ceil_div(c->win.out[2], 3), 0 };
+    const wino_cover mixed = wino_mixed(c);
+    const wino_cover three = { ln_ceil_div(c->win.out[1], 3), 0, ln_ceil_div(c->win.out[2], 3), 0 };
     const double a = wino_ns(c, nr, &mixed), b = wino_ns(c, nr, &three);
 
     *t = b < a ? three : mixed;
@@ -103,15 +106,16 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
     c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
     const size_t parts = LN_MIN(WINO_TASKS / LN_MIN(c->m_tasks, (size_t)WINO_TASKS), ln_ceil_div(c->m, WINO_LEAST_N));
-    c->group_n = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)) * nr;
+    const size_t part = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)), passes = ln_ceil_div(part * nr, WINO_PASS_N);
+    c->pass_n = ln_ceil_div(part, passes) * nr;
+    c->group_n = passes * c->pass_n;
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
     c->tasks = c->m_tasks * c->n_tasks;
-    c->pass_n = LN_MIN(ln_ceil_div((size_t)WINO_PASS_N, nr) * nr, c->group_n);
     c->pack_tasks = panels;
-    c->key = wino_three(t.tall, t.wide);
+    c->key = c->pass_n * 2 + wino_three(t.tall, t.wide);
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->part_packed) || !ln_mul(c->part_packed, c->key ? 25 : WINO_POINTS, &c->packed) ||
+    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, wino_points(c->tall, c->wide), &c->packed) ||
         !wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) || !wino_stride(c->step_tiles, c->pass_n, &m) ||
         !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
         !ln_mul(m, sizeof(float), &q->scratch) || !ln_add(q->scratch, (mr + WINO_LINE) * sizeof(float *), &q->scratch))
@@ -120,16 +124,23 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     return LINNET_OK;
 }
 
+/* Floats of one point's weights in the pass that begins at column n0; the points of a pass follow each other. */
+static size_t wino_part(const ln_conv *c, size_t nr, size_t n0)
+{
+    return LN_MIN(c->pass_n, ln_ceil_div(c->m, nr) * nr - n0) * c->cg;
+}
+
 static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
     const size_t nr = kernel->gemm_nr, n0 = task * nr, k = 9 * c->cg, n = LN_MIN(nr, c->m - n0);
-    const size_t step = LN_CONV_TURN / (9 * nr);
+    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
+    out += first * c->cg * wino_points(c->tall, c->wide) + (n0 - first) * c->cg;
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
         ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
-        kernel->wino_weight_f32(depth, wino_three(c->tall, c->wide), turned, out + (n0 * c->cg + p * nr), c->part_packed);
+        kernel->wino_weight_f32(depth, wino_three(c->tall, c->wide), turned, out + p * nr, part);
     }
 }
 
@@ -213,10 +224,12 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
 {
     const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr;
     const ln_act none = { LN_FN_NONE, 0, 0 };
+    const size_t part = wino_part(c, r->kernel->gemm_nr, n0);
     const float **a = r->scratch;
 
+    u += n0 * k * wino_points(c->tall, c->wide);
     for (size_t f = 0; f < WINO_POINTS; f++) {
-        const ln_gemm_f32 g = { n, k, 1, u + n0 * k, NULL, none };
+        const ln_gemm_f32 g = { n, k, 1, u, NULL, none };
         const size_t count = wino_count(c, end, f / 6, f % 6) - wino_count(c, begin, f / 6, f % 6);
         const size_t steps = ln_ceil_div(count, mr);
         const float *from = (f % 6 == 4 ? v4 : v) + f * ldv;
@@ -227,10 +240,9 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
             const bool last = i + 1 == steps && f + 1 < WINO_POINTS;
             for (size_t j = 0; j < rows; j++)
                 a[j] = from + (at + j) * k;
-            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n,
-                                      last ? (ptrdiff_t)c->part_packed : 0);
+            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n, last ? (ptrdiff_t)part : 0);
         }
-        u += wino_three(c->tall, c->wide) && (f / 6 == 4 || f % 6 == 4) ? 0 : c->part_packed;
+        u += wino_three(c->tall, c->wide) && (f / 6 == 4 || f % 6 == 4) ? 0 : part;
     }
 }
 
