@@ -121,7 +121,7 @@ typedef struct ln_window {
  *   M[f] = V[f] U[f] by gemm_f32 with k = c and taps = 1, then wino_output with c = n.
  * V[f] lies at v + f * ld, tile after tile, c floats each. Tile t begins at output column
  * 3 t + min(t, wide); its input begins `pad` columns before that.
- * The error stays below 1e-5 of the largest output (3e-6 measured on uniform numbers).
+ * The error stays below 1e-5 of the largest output (5e-6 measured with up to 512 channels).
  */
 typedef struct ln_wino {
     size_t c, tall, wide, ld;

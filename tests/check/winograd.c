@@ -230,4 +230,6 @@ void check_winograd(void)
             check_rand(3, 20), check_rand(3, 20), pad);
     }
     one(64, 40, 13, 9, 1);
+    for (size_t i = 0; i < 4; i++) /* many channels: long sums */
+        one(512, check_now.gemm_nr + 1, check_rand(12, 15), check_rand(12, 15), 1);
 }
