@@ -286,6 +286,7 @@ const ln_conv_way ln_conv_winograd = {
 };
 
 #undef WINO_NS_PRODUCT
+#undef WINO_NS_ROW
 #undef WINO_NS_DIRECT
 #undef WINO_NS_TRANSFORM
 #undef WINO_NS_WEIGHT
