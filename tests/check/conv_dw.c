@@ -171,5 +171,9 @@ void check_conv_dw(void)
         some(check_rand(1, 5 * check_now.lanes), check_rand(1, 5), check_rand(1, 9), check_rand(1, 3), 1);
     for (size_t i = 0; i < 100; i++)
         some(check_rand(check_now.lanes, 3 * check_now.lanes), 3, 3, 1 + i % 2, 1);
+    for (size_t i = 0; i < 40; i++) {
+        const size_t kw = 3 + 2 * (i % 3), stride = 1 + i % 2, c = check_rand(check_now.lanes, 3 * check_now.lanes);
+        one((ln_window){ c, check_rand(1, 5), kw, stride, 1, kw / 2, 7 * stride, 7, c, c });
+    }
     some(4 * check_now.lanes + 3, 3, 3, 1, 1);
 }
