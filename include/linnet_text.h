@@ -21,9 +21,9 @@
 extern "C" {
 #endif
 
-typedef struct linnet_sampler linnet_sampler;
-typedef struct linnet_beam    linnet_beam;
-typedef struct linnet_ctc     linnet_ctc;
+typedef struct linnet_sampler   linnet_sampler;
+typedef struct linnet_beam      linnet_beam;
+typedef struct linnet_ctc       linnet_ctc;
 typedef struct linnet_tokenizer linnet_tokenizer;
 
 /* ---- picking a token ------------------------------------------------------------- */
@@ -143,10 +143,11 @@ LINNET_API linnet_status linnet_ctc_get(const linnet_ctc *c, size_t i, int32_t *
 /*
  * A tokeniser is read from one of three files, told apart by their bytes:
  *  - tokenizer.json of Hugging Face: BPE (byte-level with the expressions of GPT-2, GPT-4,
- *    Llama 3 and Qwen; Metaspace with byte fallback), WordPiece, Unigram, WordLevel, with their
- *    normalisers, pre-tokenisers, added tokens, templates and decoders. What a file asks for
- *    and this library has not (other regular expressions, pairs of texts) is refused by
- *    name: LINNET_ERR_UNSUPPORTED. The file's truncation and padding are left to the caller.
+ *    Llama 3, Qwen and CLIP; Metaspace with byte fallback), WordPiece, Unigram, WordLevel, with
+ *    their normalisers, pre-tokenisers, added tokens, templates and decoders. What a file asks for
+ *    and this library has not (another regular expression, for one) is refused by name:
+ *    LINNET_ERR_UNSUPPORTED. Truncation, padding and the template for pairs of texts are left
+ *    to the caller.
  *  - tokenizer.bin of llama2.c;
  *  - vocab.txt of BERT: a piece per line. Text is put in lower case and freed of accents
  *    unless a piece outside brackets has an upper-case letter.
