@@ -158,7 +158,10 @@ enum {
 /* Which rounding freedom the kernels have. */
 enum {
     LINNET_PRECISION_DEFAULT = 0, /* any algorithm with a tested error bound (Winograd among them) */
-    LINNET_PRECISION_EXACT   = 1  /* direct sums only */
+    LINNET_PRECISION_EXACT   = 1, /* direct sums only */
+    LINNET_PRECISION_HALF    = 2  /* as DEFAULT, and constant recurrent weights (R of LSTM and GRU, where the batch
+                                     is one) are stored as bf16, which halves what a step reads; sums stay
+                                     f32. Weights change by at most 2^-9 of themselves, outputs in the third digit */
 };
 
 typedef struct linnet_pool    linnet_pool;

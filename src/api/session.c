@@ -21,6 +21,7 @@ static linnet_status session_config(const linnet_model *m, const linnet_options 
         .isa = o.isa_mask,
         .passes = o.passes,
         .exact = o.precision == LINNET_PRECISION_EXACT,
+        .half = o.precision == LINNET_PRECISION_HALF,
         .profile = o.profile != 0,
     };
     return LINNET_OK;

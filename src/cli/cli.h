@@ -32,7 +32,7 @@ void cli_options_init(cli_options *o);
 int  cli_option(cli_options *o, int argc, char **argv, int *i);
 bool cli_options_ready(cli_options *o); /* makes the pool */
 void cli_options_free(cli_options *o);
-#define CLI_OPTIONS "[--threads N] [--isa scalar|sse4|avx2|avx512|neon] [--passes none|fold|fuse|layout|all] [--exact]"
+#define CLI_OPTIONS "[--threads N] [--isa scalar|sse4|avx2|avx512|neon] [--passes none|fold|fuse|layout|all] [--exact|--half]"
 
 /* One line on stderr: "linnet: ..."; returns CLI_FAILED. */
 int cli_fail(const char *format, ...);

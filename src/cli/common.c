@@ -80,6 +80,10 @@ int cli_option(cli_options *o, int argc, char **argv, int *i)
         o->json = true;
         return 1;
     }
+    if (strcmp(name, "--half") == 0) {
+        o->opt.precision = LINNET_PRECISION_HALF;
+        return 1;
+    }
     if (strcmp(name, "--exact") == 0) {
         o->opt.precision = LINNET_PRECISION_EXACT;
         return 1;

@@ -38,6 +38,17 @@ void ln_kernels_init(ln_kernels *k, uint32_t mask)
     }
 }
 
+uint32_t ln_cell_pair(float a, float b)
+{
+    const uint32_t low = ln_f32_to_bf16(b);
+    uint32_t bits;
+
+    memcpy(&bits, &a, sizeof bits);
+    if ((bits >> 23 & 255u) - 1u >= 253u) /* zero and about, and where a step up could be infinity */
+        return (bits & 0xffff0000u) | low;
+    return ((bits - low + 0x8000u) & 0xffff0000u) | low;
+}
+
 size_t ln_packed_b_floats(const ln_kernels *k, size_t rows, size_t cols)
 {
     size_t floats;

@@ -133,14 +133,18 @@ typedef struct ln_wino {
  * [u0, u1) of the new hidden state h_new (and of the cell state c, in place) come from the gates x + xw, as
  * ONNX has them, standard activations. r holds panels of `cell_units` units: [panels][hidden][gates][cell_units],
  * the last one padded with anything. u0 is a multiple of cell_units, u1 too or `hidden`. h_new does not
- * overlap h. back: the panels are taken from the end, so that a step finds first in the cache what the last
+ * overlap h. Of lstm_bf16 and gru_bf16 r has [cell_units / 2] words of 32 bits for each gate: the upper 16 bits
+ * of unit i of a panel, the lower ones those of unit i + cell_units / 2. The first of a pair is read as the f32 that the
+ * word is, lower bits and all; ln_cell_pair() makes a word. back: the panels are taken from the end, so that a step finds first in the cache what the last
  * step, which went the other way, had read last; the result is the same.
  */
 typedef struct ln_cell_f32 {
     size_t       hidden;
-    const float *r;
+    const void  *r;
     const float *bias; /* gates * hidden, or NULL */
 } ln_cell_f32;
+/* The word whose upper half with the lower one behind it is nearest to a, and whose lower half is b as bf16. */
+uint32_t ln_cell_pair(float a, float b);
 typedef void (*ln_cell_fn)(const ln_cell_f32 *s, const float *xw, const float *h, float *c, float *h_new,
                            size_t u0, size_t u1, bool back);
 
@@ -168,8 +172,8 @@ typedef struct ln_kernels {
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,
                      size_t n0, size_t n1);
 
-    ln_cell_fn lstm_f32; /* gates i, o, f, c */
-    ln_cell_fn gru_f32;  /* gates z, r, h; linear before reset; c is not used */
+    ln_cell_fn lstm_f32, lstm_bf16; /* gates i, o, f, c */
+    ln_cell_fn gru_f32, gru_bf16;   /* gates z, r, h; linear before reset; c is not used */
 
     /*
      * Pack columns [n0, n1) of B (k x n, element p, j at b[p * rs + j * cs]),

@@ -102,7 +102,8 @@ static ln_cell_fn gru_fused(const ln_prepare *q)
 {
     const param *p = q->param;
 
-    return p->linear_before_reset && ln_recurrent_plain(q, &gru_kind) ? q->kernel->gru_f32 : NULL;
+    return p->linear_before_reset && ln_recurrent_plain(q, &gru_kind)
+               ? ln_recurrent_half(q) ? q->kernel->gru_bf16 : q->kernel->gru_f32 : NULL;
 }
 
 static linnet_status infer(const ln_infer *q)

@@ -76,6 +76,7 @@ typedef struct ln_prepare {
     const void *const *value; /* value[i]: constant input (weights), else NULL */
     const ln_kernels  *kernel;
     int32_t            workers; /* threads that may run tasks; results must not depend on it */
+    bool               half;  /* weights may be stored in 16 bits */
     bool               exact; /* the caller wants no algorithm that rounds differently from direct sums */
     /* Results. Phases run one after another; the tasks of a phase in any order, on any thread. */
     int32_t            phases;               /* preset 1 */

@@ -242,20 +242,23 @@ static void recurrent_make_cells(const void *ctx, const void *r, void *out)
 {
     const recurrent_making *w = ctx;
 
+    const size_t size = w->s->half ? sizeof(uint16_t) : sizeof(float);
+
     for (size_t d = 0; d < w->s->dirs; d++)
         ln_recurrent_row_pack(w->s, w->kernel, (const float *)r + d * w->s->width * w->s->hidden,
-                              (float *)out + d * w->s->cells);
+                              (char *)out + d * w->s->cells * size);
 }
 
 /* R for the fused kernel, likewise. */
 static linnet_status recurrent_cells(ln_prepare *q, ln_recurrent *s, size_t *floats)
 {
     const recurrent_making making = { s, q->kernel };
-    const uint64_t facts[] = { 0x63656c6c, q->kernel->isa, q->kernel->cell_units, s->dirs, s->hidden, s->width };
+    const uint64_t facts[] = { 0x63656c6c, q->kernel->isa, q->kernel->cell_units, s->dirs, s->hidden, s->width,
+                               s->half };
     const void *out = NULL;
     size_t count, bytes;
 
-    if (!ln_mul(s->cells, s->dirs, &count) || !ln_mul(count, sizeof(float), &bytes)
+    if (!ln_mul(s->cells, s->dirs, &count) || !ln_mul(count, s->half ? sizeof(uint16_t) : sizeof(float), &bytes)
         || (!q->value[2] && !recurrent_place(count, floats, &s->cells_at)))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
     if (!q->value[2])
@@ -319,6 +322,7 @@ static linnet_status recurrent_fast(ln_prepare *q, ln_recurrent *s, size_t split
     s->helpers = 1;
     if (s->block == 1 && s->kind->fused)
         s->fused = s->kind->fused(q);
+    s->half = s->fused && ln_recurrent_half(q);
     if ((s->fused && !ln_recurrent_row_plan(s, q->kernel, q->workers, &shared))
         || !ln_mul(s->steps, s->batch, &rows) || !ln_mul(rows, s->width, &xw) || !ln_mul(xw, s->dirs, &xw)
         || !ln_dense_init(&s->x, q->kernel, s->apart ? s->steps : rows, s->apart ? s->hidden : s->width, s->in)
@@ -637,7 +641,8 @@ linnet_status ln_recurrent_run(const ln_run *r)
         recurrent_project(r, s);
     else if (s->fused)
         return ln_recurrent_row_run(r, s, s->w_packed ? s->w_packed : (const float *)r->workspace + s->w_at,
-                                    s->cells_packed ? s->cells_packed : (const float *)r->workspace + s->cells_at);
+                                    s->cells_packed ? s->cells_packed
+                                                    : (const void *)((const float *)r->workspace + s->cells_at));
     else
         return recurrent_walk(r, s);
     return LINNET_OK;

@@ -55,9 +55,10 @@ typedef struct ln_recurrent {
     /* A single sequence on the fused kernel of its cell (recurrent_row.c). */
     ln_cell_fn   fused;          /* NULL: not possible, or several sequences in a block */
     size_t       helpers, units; /* tasks of a row; units of each but the last */
+    bool         half;           /* R is stored as bf16 */
     bool         apart;          /* helpers compute X W themselves: W is packed gate by gate */
     size_t       cells;          /* floats of R in the order of the kernel, for one direction */
-    const float *cells_packed;   /* NULL: packed in the workspace */
+    const void  *cells_packed;   /* f32, or where `half` bf16; NULL: packed in the workspace */
     size_t       cells_at, row_at, row_floats; /* places in the workspace; what a row's helpers share */
 } ln_recurrent;
 
@@ -99,16 +100,18 @@ linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind,
 linnet_status ln_recurrent_run(const ln_run *r);
 /* No clip, and the preset activations: what fused kernels know. */
 bool ln_recurrent_plain(const ln_prepare *q, const ln_recurrent_kind *kind);
+/* R as bf16? */
+static inline bool ln_recurrent_half(const ln_prepare *q) { return q->half && q->value[2]; }
 
 /* ---- one sequence on the fused kernels (recurrent_row.c) ---- */
 
 /* Helpers, and what they share: *floats of workspace. False: too large. */
 LN_MUST_USE bool ln_recurrent_row_plan(ln_recurrent *s, const ln_kernels *kernel, int32_t workers, size_t *floats);
-/* R of one direction in the order of the kernel. */
-void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, float *cells);
+/* R of one direction in the order of the kernel; bf16 where s->half. */
+void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, void *cells);
 /* Before the phase that walks. */
 void ln_recurrent_row_start(const ln_run *r, const ln_recurrent *s);
-linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const float *cells);
+linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const void *cells);
 
 /* ---- for cells --------------------------------------------------------------- */
 

@@ -91,13 +91,24 @@ bool ln_recurrent_row_plan(ln_recurrent *s, const ln_kernels *kernel, int32_t wo
     return true;
 }
 
-void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, float *cells)
+void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, void *cells)
 {
     const size_t n = s->hidden, units = kernel->cell_units, gates = s->kind->gates, step = gates * units;
+    const size_t lanes = units / 2;
+    uint32_t *pair = cells;
 
     for (size_t u = 0; u < n; u += units)
-        for (size_t g = 0; g < gates; g++)
-            kernel->transpose_32(LN_MIN(units, n - u), n, r + (g * n + u) * n, n, cells + u * gates * n + g * units, step);
+        for (size_t g = 0; g < gates; g++) {
+            const float *from = r + (g * n + u) * n;
+            const size_t at = u * gates * n + g * units, count = LN_MIN(units, n - u);
+
+            if (!s->half)
+                kernel->transpose_32(count, n, from, n, (float *)cells + at, step);
+            for (size_t p = 0; s->half && p < n; p++)
+                for (size_t i = 0; i < LN_MIN(lanes, count); i++)
+                    pair[(at + p * step) / 2 + i] =
+                        ln_cell_pair(from[i * n + p], i + lanes < count ? from[(i + lanes) * n + p] : 0.0f);
+        }
 }
 
 /* ---- run ---------------------------------------------------------------------------- */
@@ -210,7 +221,7 @@ static void row_end(const row_walk *w, const ln_run *r, size_t state)
         memcpy(c + state, w->steps || !w->first_c ? w->c : w->first_c, s->hidden * sizeof(float));
 }
 
-linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const float *cells)
+linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const void *cells)
 {
     const size_t at = r->task / s->helpers, dir = at / s->batch, row = at % s->batch, wide = row_line(s->hidden);
     const size_t state = dir * s->s_dir + row * s->s_row;
@@ -222,7 +233,8 @@ linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const
     memory += sizeof(row_part) / sizeof(float) * ROW_HELPERS;
     row_walk w = {
         .s = s, .kernel = r->kernel, .fn = s->fused,
-        .cell = { s->hidden, cells + dir * s->cells, in[0] ? (const float *)in[0] + (dir * 2 + 1) * s->width : NULL },
+        .cell = { s->hidden, (const char *)cells + dir * s->cells * (s->half ? sizeof(uint16_t) : sizeof(float)),
+                  in[0] ? (const float *)in[0] + (dir * 2 + 1) * s->width : NULL },
         .x = (const float *)r->in[0] + row * s->x_row * s->in, .weight = weight + dir * s->kind->gates * s->x.packed,
         .bias = in[0] ? (const float *)in[0] + dir * 2 * s->width : NULL,
         .part = (row_part *)(void *)shared, .steps = s->steps, .reverse = s->reverse[dir],

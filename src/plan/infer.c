@@ -81,6 +81,7 @@ linnet_status ln_node_prepare(ln_planner *pl, const ln_node *n, ln_prepare *q, v
     q->value = value;
     q->kernel = kernel;
     q->exact = pl->plan->config.exact;
+    q->half = pl->plan->config.half;
     q->workers = pl->to_brief ? 1 : linnet_pool_threads(pl->plan->config.pool);
     q->phases = 1;
     for (int32_t i = 0; i < LN_MAX_PHASES; i++)

@@ -86,7 +86,7 @@ typedef struct ln_config {
     linnet_limits    limits;
     linnet_pool     *pool;
     uint32_t         isa, passes;
-    bool             exact, profile;
+    bool             exact, half, profile;
     const ln_kernels *kernel; /* those of an earlier plan for this isa, or NULL */
     const ln_tie    *tie; /* of the session that is planned: a cache among them is written where it lies */
     size_t           tie_count;

@@ -7,8 +7,11 @@
 typedef struct cell {
     const char *op;
     int         gates, states;
+    bool        after; /* a GRU's linear_before_reset */
 } cell;
-static const cell cells[] = { { "LSTM", 4, 2 }, { "GRU", 3, 1 }, { "RNN", 1, 1 } };
+static const cell cells[] = {
+    { "LSTM", 4, 2, false }, { "GRU", 3, 1, true }, { "GRU", 3, 1, false }, { "RNN", 1, 1, false },
+};
 
 enum { IN = 24, HIDDEN = 96, STEPS = 100 };
 
@@ -30,6 +33,8 @@ static linnet_model *cell_model(const cell *c, int64_t steps, int64_t batch, con
         EXPECT_OK(linnet_model_add_weight(m, in[1 + i], LINNET_F32, i == 2 ? 2 : 3, i == 0 ? w : i == 1 ? r : b,
                                           linnet_tensor_data(wt[i]), linnet_tensor_size(wt[i]), &test_error));
     EXPECT_OK(linnet_layer_add(m, c->op, "cell", in, 5 + (size_t)c->states, out, 1 + (size_t)c->states, &l, &test_error));
+    if (c->after)
+        EXPECT_OK(linnet_layer_set_int(l, "linear_before_reset", 1, &test_error));
     for (int i = 0; i < 1 + c->states; i++)
         EXPECT_OK(linnet_model_add_output(m, out[i], &test_error));
     EXPECT_OK(linnet_model_finish(m, &test_error));
@@ -468,4 +473,47 @@ void test_state_helpers(void)
     }
     for (int i = 0; i < 5; i++)
         linnet_pool_free(pool[i]);
+}
+
+/* R stored as bf16: near f32, smaller, and the same bits from one thread and from two. */
+void test_state_half(void)
+{
+    linnet_pool *pool;
+
+    EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
+    for (size_t k = 0; k < 2; k++) {
+        const cell *c = &cells[k];
+        const int64_t x_dims[] = { STEPS, 1, IN };
+        linnet_tensor *x = test_random_f32(3, x_dims, -1, 1);
+        linnet_model *m = cell_model(c, -1, 1, NULL);
+        float *y[3];
+        linnet_session_info info[3];
+        float worst = 0;
+        for (int i = 0; i < 3; i++) {
+            linnet_options opt;
+            linnet_session *s;
+            linnet_options_init(&opt);
+            opt.precision = i ? LINNET_PRECISION_HALF : LINNET_PRECISION_DEFAULT;
+            opt.pool = i == 2 ? pool : NULL;
+            y[i] = calloc(STEPS * HIDDEN, sizeof *y[i]);
+            info[i].struct_size = sizeof info[i];
+            EXPECT_OK(linnet_session_create(m, &opt, &s, &test_error));
+            cell_tie(s, c);
+            EXPECT_OK(cell_feed(s, linnet_tensor_data(x), 1, 0, STEPS, y[i]));
+            EXPECT_OK(linnet_session_get_info(s, &info[i]));
+            linnet_session_free(s);
+        }
+        for (int i = 0; i < STEPS * HIDDEN; i++) {
+            const float e = y[0][i] > y[1][i] ? y[0][i] - y[1][i] : y[1][i] - y[0][i];
+            worst = e > worst ? e : worst;
+        }
+        test_note(worst > 0 && worst < 1e-2f, __FILE__, __LINE__, "%s: bf16 differs by %g", c->op, (double)worst);
+        EXPECT(memcmp(y[1], y[2], STEPS * HIDDEN * sizeof *y[1]) == 0);
+        EXPECT(info[1].weight_bytes < info[0].weight_bytes);
+        for (int i = 0; i < 3; i++)
+            free(y[i]);
+        linnet_model_free(m);
+        linnet_tensor_free(x);
+    }
+    linnet_pool_free(pool);
 }

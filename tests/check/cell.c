@@ -7,20 +7,27 @@ typedef struct cell_case {
     ln_cell_f32 s;
     ln_cell_fn  fn;
     size_t      gates;
+    float      *r; /* as the kernel sees it, in f32 */
     float      *xw, *h, *c, *h_new;
 } cell_case;
 
-static cell_case make_case(ln_cell_fn fn, size_t gates, size_t hidden, bool bias)
+static cell_case make_case(ln_cell_fn fn, size_t gates, bool half, size_t hidden, bool bias)
 {
     const size_t units = check_now.cell_units, floats = (hidden + units - 1) / units * units * gates * hidden;
 
-    check_case("gates=%zu hidden=%zu bias=%d", gates, hidden, bias);
-    float *r = check_buf(floats), *b = bias ? check_buf(gates * hidden) : NULL;
-    cell_case q = { { hidden, r, b }, fn, gates, check_buf(gates * hidden), check_buf(hidden), check_buf(hidden),
+    check_case("gates=%zu half=%d hidden=%zu bias=%d", gates, half, hidden, bias);
+    float *r = check_buf(floats), *bias_at = bias ? check_buf(gates * hidden) : NULL;
+    uint32_t *pair = half ? check_bytes(floats * 2) : NULL;
+    cell_case q = { { hidden, half ? (void *)pair : r, bias_at }, fn, gates, r, check_buf(gates * hidden), check_buf(hidden), check_buf(hidden),
                     check_buf(hidden) };
     check_fill(r, floats, -0.3f, 0.3f);
+    for (size_t i = 0; half && i < floats; i += i % units == units / 2 - 1 ? units / 2 + 1 : 1) { /* what it became counts */
+        const uint32_t word = pair[i / units * (units / 2) + i % units] = ln_cell_pair(r[i], r[i + units / 2]), low = word << 16;
+        memcpy(&r[i], &word, sizeof word);
+        memcpy(&r[i + units / 2], &low, sizeof low);
+    }
     if (bias)
-        check_fill(b, gates * hidden, -1.0f, 1.0f);
+        check_fill(bias_at, gates * hidden, -1.0f, 1.0f);
     check_fill(q.xw, gates * hidden, -3.0f, 3.0f);
     check_fill(q.h, hidden, -1.0f, 1.0f);
     check_fill(q.c, hidden, -2.0f, 2.0f);
@@ -38,7 +45,7 @@ static double gate(const cell_case *q, size_t g, size_t u, double *size)
     *size += fabs(sum) + fabs((double)q->xw[g * n + u]);
     for (size_t p = 0; p < n; p++) {
         const double v = (double)q->h[p] *
-                         (double)q->s.r[(u / units * n + p) * q->gates * units + g * units + u % units];
+                         (double)q->r[(u / units * n + p) * q->gates * units + g * units + u % units];
         sum += v;
         *size += fabs(v);
     }
@@ -70,9 +77,9 @@ static void want_step(const cell_case *q, double *want_h, double *want_c, double
     }
 }
 
-static void one(ln_cell_fn fn, size_t gates, size_t hidden)
+static void one(ln_cell_fn fn, size_t gates, bool half, size_t hidden)
 {
-    const cell_case q = make_case(fn, gates, hidden, check_rand(0, 2) > 0);
+    const cell_case q = make_case(fn, gates, half, hidden, check_rand(0, 2) > 0);
     double *want_h = check_want(hidden), *want_c = check_want(hidden), *bound = check_want(hidden);
     float *c = check_buf(hidden), *again = check_buf(hidden);
     const size_t cut = check_rand(0, hidden / check_now.cell_units) * check_now.cell_units;
@@ -97,24 +104,45 @@ static void run_again(void *arg)
     q->fn(&q->s, q->xw, q->h, q->c, q->h_new, 0, q->s.hidden, back);
 }
 
-static void cell_check(const char *name, size_t entry, ln_cell_fn fn, size_t gates)
+/* Both numbers of a word are within half a step of bf16 of what they were; zeros and infinities too. */
+static void check_pairs(void)
+{
+    static const float list[] = { 0.0f, -0.0f, 1.0f, -1.0f, 0.3f, -1.99999f, 1e-39f, 1.2e-38f, 3e38f, -3.4e38f, INFINITY };
+
+    for (size_t i = 0; i < CHECK_COUNT(list); i++)
+        for (size_t k = 0; k < CHECK_COUNT(list); k++) {
+            const uint32_t word = ln_cell_pair(list[i], list[k]), low = word << 16;
+            float a, b;
+            memcpy(&a, &word, sizeof a);
+            memcpy(&b, &low, sizeof b);
+            check_ok(isinf(list[i]) ? !(fabsf(a) < FLT_MAX) : fabsf(a - list[i]) <= fabsf(list[i]) * 0x1p-7f + 0x1p-126f, "first of a pair");
+            check_ok(isinf(list[k]) || fabsf(list[k]) > 3.39e38f ? !(fabsf(b) < 3.38e38f)
+                     : fabsf(b - list[k]) <= fabsf(list[k]) * 0x1p-8f + 0x1p-133f, "second of a pair");
+        }
+}
+
+static void cell_check(const char *name, size_t entry, ln_cell_fn fn, size_t gates, bool half)
 {
     static const size_t speed[] = { 32, 128, 256, 512 };
 
     if (!check_begin(name, entry))
         return;
+    if (half && !check_benching())
+        check_pairs();
     for (size_t n = 1; n <= 4 * check_now.cell_units + 1 && !check_benching(); n++)
-        one(fn, gates, n);
+        one(fn, gates, half, n);
     for (size_t i = 0; i < CHECK_COUNT(speed) && check_benching(); i++) {
-        cell_case q = make_case(fn, gates, speed[i], true);
+        cell_case q = make_case(fn, gates, half, speed[i], true);
         char label[32];
         snprintf(label, sizeof label, "%zu", speed[i]);
-        check_bench(label, 4.0 * (double)(speed[i] * speed[i] * gates), "GB/s", run_again, &q);
+        check_bench(label, (half ? 2.0 : 4.0) * (double)(speed[i] * speed[i] * gates), "GB/s", run_again, &q);
     }
 }
 
 void check_cell(void)
 {
-    cell_check("lstm_f32", CHECK_ENTRY(lstm_f32), check_now.lstm_f32, 4);
-    cell_check("gru_f32", CHECK_ENTRY(gru_f32), check_now.gru_f32, 3);
+    cell_check("lstm_f32", CHECK_ENTRY(lstm_f32), check_now.lstm_f32, 4, false);
+    cell_check("lstm_bf16", CHECK_ENTRY(lstm_bf16), check_now.lstm_bf16, 4, true);
+    cell_check("gru_f32", CHECK_ENTRY(gru_f32), check_now.gru_f32, 3, false);
+    cell_check("gru_bf16", CHECK_ENTRY(gru_bf16), check_now.gru_bf16, 3, true);
 }
