@@ -34,7 +34,13 @@ MAX_RANK = 8
 
 
 class Error(Exception):
-    """What linnet says is wrong."""
+    """What linnet says is wrong; code is its status, UNSUPPORTED among others."""
+
+    UNSUPPORTED, EXTERNAL = -4, -9
+
+    def __init__(self, message, code=0):
+        super().__init__(message)
+        self.code = code
 
 
 class _Message(ctypes.Structure):
@@ -95,8 +101,9 @@ version = _lib.linnet_version().decode()
 
 def _call(function, *arguments):
     error = _Message()
-    if function(*arguments, byref(error)) != 0:
-        raise Error(error.message.decode())
+    code = function(*arguments, byref(error))
+    if code != 0:
+        raise Error(error.message.decode(), code)
 
 
 def _packed(array, number):

@@ -71,6 +71,11 @@ typedef struct ln_seven {
 
 /* False: these sizes cannot, or had better not. */
 LN_MUST_USE bool ln_seven_init(ln_seven *s, const ln_kernels *kernel, size_t m, size_t n, size_t k);
+/* Its packed B: how many floats, made in how many steps, and step `step`, from B at any address. */
+LN_MUST_USE bool ln_seven_floats(const ln_seven *s, size_t *floats);
+size_t ln_seven_steps(const ln_seven *s, const ln_kernels *kernel);
+void ln_seven_pack(const ln_seven *s, const ln_kernels *kernel, const ln_dense_b *b, const void *src, float *out,
+                   size_t step);
 linnet_status ln_seven_derive(ln_prepare *q, int32_t input, const ln_seven *s, const ln_dense_b *b,
                               const float **packed);
 /* As ln_dense_run; g->n and g->k are not looked at. c may be `add`, element for element. */

@@ -61,29 +61,41 @@ typedef struct seven_making {
     const ln_kernels *kernel;
 } seven_making;
 
-/* Some panels of every part. */
-static void seven_make(const void *ctx, const void *src, void *out, size_t step)
+bool ln_seven_floats(const ln_seven *s, size_t *floats) { return ln_mul(s->part, (size_t)SEVEN_PARTS, floats); }
+
+size_t ln_seven_steps(const ln_seven *s, const ln_kernels *kernel)
+{
+    return ln_ceil_div(s->n, SEVEN_PACK * kernel->gemm_nr);
+}
+
+void ln_seven_pack(const ln_seven *s, const ln_kernels *kernel, const ln_dense_b *b, const void *src, float *out,
+                   size_t step)
 {
     static const struct { int part, row, column; } quarter[] = {
         { SEVEN_B11, 0, 0 }, { SEVEN_B21, 1, 0 }, { SEVEN_B22, 1, 1 }, { SEVEN_T1, 0, 1 },
     };
-    const seven_making *w = ctx;
-    const ln_seven *s = w->s;
-    const ln_binary_f32 add = w->kernel->binary_f32[LN_BIN_ADD], sub = w->kernel->binary_f32[LN_BIN_SUB];
-    const size_t width = SEVEN_PACK * w->kernel->gemm_nr, j = step * width;
+    const ln_binary_f32 add = kernel->binary_f32[LN_BIN_ADD], sub = kernel->binary_f32[LN_BIN_SUB];
+    const size_t width = SEVEN_PACK * kernel->gemm_nr, j = step * width;
     const size_t end = LN_MIN(j + width, s->n), n = s->k * (end - j);
     float *part[SEVEN_PARTS];
 
     for (int i = 0; i < SEVEN_PARTS; i++)
-        part[i] = (float *)out + (size_t)i * s->part + j * s->k;
+        part[i] = out + (size_t)i * s->part + j * s->k;
     for (size_t i = 0; i < LN_COUNT(quarter); i++) {
-        const size_t from = (size_t)quarter[i].row * s->k * w->b->rs + ((size_t)quarter[i].column * s->n + j) * w->b->cs;
-        ln_dense_pack_bytes(w->kernel, s->k, (const char *)src + from * sizeof(float), w->b, 0, end - j, part[quarter[i].part]);
+        const size_t from = (size_t)quarter[i].row * s->k * b->rs + ((size_t)quarter[i].column * s->n + j) * b->cs;
+        ln_dense_pack_bytes(kernel, s->k, (const char *)src + from * sizeof(float), b, 0, end - j, part[quarter[i].part]);
     }
     sub(n, part[SEVEN_B22], 1, part[SEVEN_T1], 1, part[SEVEN_T3]); /* T1 holds B12 as yet */
     add(n, part[SEVEN_T3], 1, part[SEVEN_B11], 1, part[SEVEN_T2]);
     sub(n, part[SEVEN_B21], 1, part[SEVEN_T2], 1, part[SEVEN_T4]);
     sub(n, part[SEVEN_T1], 1, part[SEVEN_B11], 1, part[SEVEN_T1]);
+}
+
+static void seven_make(const void *ctx, const void *src, void *out, size_t step)
+{
+    const seven_making *w = ctx;
+
+    ln_seven_pack(w->s, w->kernel, w->b, src, out, step);
 }
 
 linnet_status ln_seven_derive(ln_prepare *q, int32_t input, const ln_seven *s, const ln_dense_b *b,
@@ -99,7 +111,7 @@ linnet_status ln_seven_derive(ln_prepare *q, int32_t input, const ln_seven *s, c
     if (!ln_mul(s->part, SEVEN_PARTS * sizeof(float), &bytes))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "packed weights of %zu x %zu are too large", s->k, s->n);
     const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,
-                                                  ln_ceil_div(s->n, SEVEN_PACK * q->kernel->gemm_nr), seven_make, &making, &out);
+                                                  ln_seven_steps(s, q->kernel), seven_make, &making, &out);
     *packed = out;
     return st;
 }

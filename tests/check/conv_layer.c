@@ -94,14 +94,13 @@ static int by_value(const void *a, const void *b)
 static void measure(const layer *l, linnet_session *s, double peak, unsigned char *evict)
 {
     double warm = 1e9, cold[COLD_RUNS], flop = 0.0, us;
-    volatile unsigned sum = 0;
 
     for (int i = 0; i < WARM_RUNS; i++)
         if ((us = run_once(s, &flop)) >= 0.0)
             warm = fmin(warm, us);
     for (int i = 0; i < COLD_RUNS; i++) {
         for (size_t j = 0; j < EVICT_BYTES; j += 64)
-            sum += evict[j];
+            evict[j]++;
         cold[i] = run_once(s, &flop);
     }
     qsort(cold, COLD_RUNS, sizeof *cold, by_value);

@@ -132,6 +132,86 @@ void test_conv_few_channels(void)
     linnet_pool_free(pool);
 }
 
+/* 1x1 by seven products of half the size: even pixels, 128 channels and more. */
+void test_conv_seven(void)
+{
+    static const int64_t size[][4] = { /* height, width, channels in, out */
+        { 14, 14, 128, 128 }, { 13, 12, 130, 192 }, { 28, 9, 256, 128 }, { 150, 1, 140, 64 * 5 }, { 12, 13, 128, 160 },
+    };
+    linnet_pool *pool = NULL;
+    linnet_options o;
+
+    EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        for (int way = 0; way < WREF_WAYS; way++) {
+            conv_case k = { .w = { .axes = 2, .n = 1 + (int)i % 2, .in = { 1, size[i][0], size[i][1] },
+                                   .out = { 1, size[i][0], size[i][1] }, .kernel = { 1, 1, 1 }, .stride = { 1, 1, 1 },
+                                   .dilation = { 1, 1, 1 } },
+                            .group = 1, .cg = size[i][2], .mg = size[i][3], .bias = way % 2 != 0, .constant = way % 3 != 2 };
+            wref_options(way, &o, pool);
+            conv_check(&k, &o, 3e-5);
+        }
+    linnet_pool_free(pool);
+}
+
+/* y = relu(conv(x) + x), and two more that are joined; fused and by seven, against direct sums as written. */
+void test_conv_seven_fused(void)
+{
+    enum { C = 128, PIXELS = 14 * 14 };
+    const int64_t x_dims[] = { 1, C, 14, 14 }, w_dims[] = { C, C, 1, 1 };
+    static const char *const ops[] = { "Conv", "Conv", "Conv", "Add", "Relu", "Concat" };
+    static const char *const in[][2] = { { "x", "w0" }, { "x", "w1" }, { "x", "w2" }, { "c0", "x" }, { "s", NULL }, { "c1", "c2" } };
+    static const char *const out[] = { "c0", "c1", "c2", "s", "y", "z" };
+    linnet_tensor *x = test_random_f32(4, x_dims, -1, 1), *w[3];
+    static double got[2][3 * C * PIXELS];
+
+    for (int i = 0; i < 3; i++)
+        w[i] = test_random_f32(4, w_dims, -1, 1);
+    for (int plain = 0; plain < 2; plain++) {
+        linnet_options o;
+        linnet_model *m = NULL;
+        linnet_session *s = NULL;
+        size_t at = 0;
+
+        linnet_options_init(&o);
+        o.passes = plain ? 0 : UINT32_MAX;
+        o.precision = plain ? LINNET_PRECISION_EXACT : LINNET_PRECISION_DEFAULT;
+        EXPECT_OK(linnet_model_create(&o, &m, &test_error));
+        EXPECT_OK(linnet_model_add_input(m, "x", LINNET_F32, 4, x_dims, &test_error));
+        for (int i = 0; i < 3; i++)
+            EXPECT_OK(linnet_model_add_weight(m, in[i][1], LINNET_F32, 4, w_dims, linnet_tensor_data(w[i]),
+                                              linnet_tensor_size(w[i]), &test_error));
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+            linnet_layer *l = NULL;
+            EXPECT_OK(linnet_layer_add(m, ops[i], out[i], in[i], in[i][1] ? 2 : 1, &out[i], 1, &l, &test_error));
+            if (i == 5)
+                EXPECT_OK(linnet_layer_set_int(l, "axis", 1, &test_error));
+        }
+        EXPECT_OK(linnet_model_add_output(m, "y", &test_error));
+        EXPECT_OK(linnet_model_add_output(m, "z", &test_error));
+        EXPECT_OK(linnet_model_finish(m, &test_error));
+        EXPECT_OK(linnet_session_create(m, &o, &s, &test_error));
+        EXPECT_OK(linnet_session_set_input_tensor(s, 0, x, &test_error));
+        EXPECT_OK(linnet_session_run(s, &test_error));
+        for (size_t k = 0; k < 2; k++)
+            for (size_t i = 0; i < linnet_tensor_count(linnet_session_output(s, k)); i++)
+                got[plain][at++] = linnet_tensor_get(linnet_session_output(s, k), i);
+        EXPECT(at == 3 * C * PIXELS);
+        linnet_session_free(s);
+        linnet_model_free(m);
+    }
+    double worst = 0, most = 0;
+    for (size_t i = 0; i < 3 * C * PIXELS; i++) {
+        worst = fmax(worst, fabs(got[0][i] - got[1][i]));
+        most = fmax(most, fabs(got[1][i]));
+    }
+    EXPECT(worst <= 5e-6 * most);
+    EXPECT(worst > 0); /* the other way was taken */
+    linnet_tensor_free(x);
+    for (int i = 0; i < 3; i++)
+        linnet_tensor_free(w[i]);
+}
+
 void test_conv_transpose(void)
 {
     linnet_pool *pool = NULL;
