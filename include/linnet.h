@@ -675,7 +675,7 @@ typedef struct linnet_custom_attr {
     const char *name;
     int32_t     type;     /* LINNET_ATTR_* */
     int32_t     required; /* 1: a layer without it is refused */
-    double      preset;   /* of an int or a float that is not given; strings and lists are empty then */
+    double      preset;   /* of an int (up to 2^53) or a float that is not given; strings and lists are empty then */
 } linnet_custom_attr;
 
 /* A call of an operator, valid until the callback returns. */
@@ -723,7 +723,7 @@ LINNET_API const float   *linnet_op_floats(const linnet_op_call *c, const char *
 /* In infer(): bytes that every task finds at linnet_op_scratch(), 64-byte aligned, contents undefined. */
 LINNET_API void   linnet_op_set_scratch(linnet_op_call *c, size_t bytes);
 LINNET_API void  *linnet_op_scratch(const linnet_op_call *c);
-/* In infer(): split the work [1]. In run(): which of the tasks this is. */
+/* In infer(): split the work [1; 0 counts as 1]. In run(): which of the tasks this is. */
 LINNET_API void   linnet_op_set_tasks(linnet_op_call *c, size_t tasks);
 LINNET_API size_t linnet_op_task(const linnet_op_call *c);
 /* A sentence for the caller's linnet_error; returns `status`, for the callback to return. */

@@ -24,6 +24,7 @@ typedef struct custom_state { int32_t in_count, out_count; } custom_state;
 
 enum { CUSTOM_ATTRS = 1000 };
 #define CUSTOM_WORK 1e9
+#define CUSTOM_WHOLE 9007199254740992.0 /* 2^53: up to here a double is exact */
 
 struct linnet_op_call {
     const custom_param *param;
@@ -218,7 +219,7 @@ void *linnet_op_scratch(const linnet_op_call *c) { return c ? c->scratch : NULL;
 void linnet_op_set_tasks(linnet_op_call *c, size_t tasks)
 {
     if (c && !c->running)
-        c->tasks = tasks;
+        c->tasks = LN_MAX(tasks, (size_t)1); /* none would leave the outputs as they were */
 }
 
 size_t linnet_op_task(const linnet_op_call *c) { return c ? c->task : 0; }
@@ -248,10 +249,14 @@ static linnet_status custom_check(const linnet_custom_op *op, const ln_graph *g,
         op->output_max > LINNET_OP_MOST_OUTPUTS)
         return ln_fail(err, LINNET_ERR_ARGUMENT, "custom operator %s: %d to %d inputs, %d to %d outputs", name,
                        (int)op->input_min, (int)op->input_max, (int)op->output_min, (int)op->output_max);
-    for (size_t i = 0; i < op->attr_count; i++)
-        if (!op->attrs || !op->attrs[i].name || op->attrs[i].type < LINNET_ATTR_INT ||
-            op->attrs[i].type > LINNET_ATTR_FLOATS)
+    for (size_t i = 0; i < op->attr_count; i++) {
+        const linnet_custom_attr *a = op->attrs ? &op->attrs[i] : NULL;
+
+        if (!a || !a->name || strncmp(a->name, "ln.", 3) == 0 || a->type < LINNET_ATTR_INT || a->type > LINNET_ATTR_FLOATS)
             return ln_fail(err, LINNET_ERR_ARGUMENT, "custom operator %s: attribute %zu has no name or type", name, i);
+        if (a->type == LINNET_ATTR_INT && !(a->preset >= -CUSTOM_WHOLE && a->preset <= CUSTOM_WHOLE))
+            return ln_fail(err, LINNET_ERR_ARGUMENT, "custom operator %s: the preset of \"%s\" is beyond 2^53", name, a->name);
+    }
     return LINNET_OK;
 }
 
@@ -330,3 +335,4 @@ linnet_status ln_custom_ops(const linnet_options *opt, ln_graph *g, linnet_error
 }
 
 #undef CUSTOM_WORK
+#undef CUSTOM_WHOLE

@@ -179,6 +179,14 @@ void test_custom_failures(void)
     both[0] = op;
     both[0].run = NULL;
     EXPECT_STATUS(linnet_model_create(&opt, &m, &test_error), LINNET_ERR_ARGUMENT);
+    const linnet_custom_attr wrong[] = { { "more", LINNET_ATTR_INT, 0, NAN }, { "more", LINNET_ATTR_INT, 0, 1e300 },
+                                         { "ln.act", LINNET_ATTR_INT, 0, 0 }, { NULL, LINNET_ATTR_INT, 0, 0 }, { "more", 9, 0, 0 } };
+    for (size_t i = 0; i < 5; i++) {
+        both[0] = op;
+        both[0].attrs = &wrong[i];
+        both[0].attr_count = 1;
+        EXPECT_STATUS(linnet_model_create(&opt, &m, &test_error), LINNET_ERR_ARGUMENT);
+    }
     opt.ops = NULL;
     EXPECT_STATUS(linnet_model_create(&opt, &m, &test_error), LINNET_ERR_ARGUMENT);
 }
