@@ -40,12 +40,19 @@ void ln_pages_drop(const void *p, size_t size)
     if (from < end)
         madvise((void *)from, end - from, MADV_DONTNEED);
 }
+
+void ln_pages_trim(void *p, size_t size)
+{
+    ln_pages_drop(p, LN_MIN(size, -(uintptr_t)p & (ALLOC_PAGE - 1)));
+}
 #else
 void ln_pages_drop(const void *p, size_t size)
 {
     LN_UNUSED(p);
     LN_UNUSED(size);
 }
+
+void ln_pages_trim(void *p, size_t size) { ln_pages_drop(p, size); }
 #endif
 
 /*

@@ -114,6 +114,12 @@ bool  ln_alloc_is_lazy(const linnet_allocator *a);
 void ln_pages_drop(const void *p, size_t size);
 
 /*
+ * [p, p + size) is the end of a block of an allocator that is lazy, and was not written to: memory that the system
+ * gave it nevertheless, as the rest of a large page, goes back.
+ */
+void ln_pages_trim(void *p, size_t size);
+
+/*
  * A bump arena: many small allocations that die together. Either it grows by
  * chunks taken from an allocator, or it lives in fixed memory and says no when
  * that is full. Everything it gives is zeroed.

@@ -152,8 +152,12 @@ void ln_conv_turn(const ln_kernels *kernel, const void *w, size_t k, size_t n, s
 {
     float rows[LN_CONV_TURN]; /* runs of each column, which the file may have anywhere */
 
-    for (size_t j = 0; j < n; j++)
-        memcpy(rows + j * depth, (const char *)w + (j * k + p0) * sizeof(float), depth * sizeof(float));
+    for (size_t j = 0; j < n; j++) {
+        const char *from = (const char *)w + (j * k + p0) * sizeof(float);
+
+        memcpy(rows + j * depth, from, depth * sizeof(float));
+        ln_dense_ahead(from, depth, k - p0);
+    }
     kernel->pack_b_f32(depth, n, rows, 1, (ptrdiff_t)depth, 1.0f, 0, depth, 0, n, out);
 }
 

@@ -142,10 +142,13 @@ void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, cons
             const char *from = (const char *)b + (p * rs + j * cs) * sizeof(float);
             const size_t runs = rows ? depth : n, run = rows ? n : depth, next = rows ? rs : cs, inside = rows ? cs : rs;
 
-            for (size_t i = 0; i < runs; i++)
+            for (size_t i = 0; i < runs; i++) {
                 for (size_t x = 0; x < run; x += inside == 1 ? run : 1)
                     memcpy(piece + i * run + x, from + (i * next + x * inside) * sizeof(float),
                            (inside == 1 ? run : 1) * sizeof(float));
+                if (rs == 1)
+                    ln_dense_ahead(from + i * cs * sizeof(float), depth, k - p);
+            }
             kernel->pack_b_f32(depth, n, piece, rows ? (ptrdiff_t)run : 1, rows ? 1 : (ptrdiff_t)run, at->scale, p, k, 0, n,
                                out + j * k);
         }

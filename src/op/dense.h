@@ -12,6 +12,7 @@
 #ifndef LN_DENSE_H
 #define LN_DENSE_H
 
+#include "../kernel/target.h"
 #include "op.h"
 
 typedef struct ln_dense {
@@ -42,6 +43,13 @@ linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, c
 /* Pack the columns of packing task `task` of one matrix. */
 void ln_dense_pack(const ln_dense *d, const ln_kernels *kernel, const float *b, const ln_dense_b *at,
                    float *packed, size_t task);
+
+/* `run` of the `left` floats at p are being copied: ask for as many behind them. */
+static inline void ln_dense_ahead(const char *p, size_t run, size_t left)
+{
+    for (size_t i = run; i < LN_MIN(2 * run, left); i += LN_ALIGN / sizeof(float))
+        LN_PREFETCH(p + i * sizeof(float));
+}
 
 /* Columns [n0, n1) of a matrix of floats at any address, k deep, packed into out: as pack_b_f32 does it. */
 void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, const ln_dense_b *at, size_t n0, size_t n1,

@@ -35,6 +35,7 @@ typedef struct cache_entry {
 typedef struct cache_block {
     struct cache_block *next;
     size_t              size, used; /* this header included */
+    size_t              trimmed;    /* `used` when what follows was given back */
 } cache_block;
 
 #define CACHE_BUCKETS 256
@@ -144,7 +145,7 @@ static bool cache_memory(ln_cache *c, cache_entry *e)
 
     const bool fits = ln_align_up(e->size, LN_ALIGN, &need) && need <= c->block_size / 4;
     if (fits && (!b || need > b->size - b->used) && (b = ln_alloc(&c->alloc, c->block_size)) != NULL) {
-        *b = (cache_block){ c->block, c->block_size, LN_ALIGN };
+        *b = (cache_block){ c->block, c->block_size, LN_ALIGN, 0 };
         c->block = b;
     }
     if (!fits || !b) { /* also where so much at once is too much */
@@ -197,6 +198,17 @@ const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint6
         return NULL;
     *id = e->id;
     return e->size ? e->data : (const void *)e;
+}
+
+void ln_cache_trim(ln_cache *c)
+{
+    cache_enter(&c->lock);
+    cache_block *b = c->block;
+    if (b && b->trimmed != b->used) {
+        ln_pages_trim((char *)b + b->used, b->size - b->used);
+        b->trimmed = b->used;
+    }
+    cache_leave(&c->lock);
 }
 
 /* ---- for files --------------------------------------------------------------------- */

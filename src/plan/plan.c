@@ -623,6 +623,8 @@ static linnet_status plan_arena(plan_work *w, const int32_t *copy_block)
 {
     ln_plan *p = w->plan;
     size_t total, scratch;
+
+    ln_cache_trim(w->pl.model->cache);
     const linnet_status st = ln_place_blocks(w->block, w->block_count, w->pl.brief, &total, w->err);
 
     if (st)

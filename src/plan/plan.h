@@ -62,6 +62,7 @@ void          ln_cache_use(ln_cache *c, const ln_packs *packs); /* take these wh
 /* *out: `packs`, and what was made of the same kind; in memory of `arena`. */
 linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *arena, ln_packs *out);
 void          ln_cache_expect(ln_cache *c, uint64_t bytes); /* about so many will be asked for */
+void          ln_cache_trim(ln_cache *c); /* not many more will be for now */
 
 /*
  * The entry of that key, made by make(ctx, memory) where it is new. *id is its identity as a source
