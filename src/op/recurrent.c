@@ -238,15 +238,21 @@ LN_MUST_USE static bool recurrent_place(size_t count, size_t *at, size_t *place)
 
 typedef struct recurrent_making { const ln_recurrent *s; const ln_kernels *kernel; } recurrent_making;
 
-static void recurrent_make_cells(const void *ctx, const void *r, void *out)
+static void recurrent_make_cells(const void *ctx, const void *r, void *out, size_t dir)
+{
+    const recurrent_making *w = ctx;
+    const size_t size = w->s->half ? sizeof(uint16_t) : sizeof(float);
+
+    ln_recurrent_row_pack(w->s, w->kernel, (const char *)r + dir * w->s->width * w->s->hidden * sizeof(float),
+                          (char *)out + dir * w->s->cells * size);
+}
+
+static void recurrent_make_half(const void *ctx, const void *r, void *out)
 {
     const recurrent_making *w = ctx;
 
-    const size_t size = w->s->half ? sizeof(uint16_t) : sizeof(float);
-
     for (size_t d = 0; d < w->s->dirs; d++)
-        ln_recurrent_row_pack(w->s, w->kernel, (const float *)r + d * w->s->width * w->s->hidden,
-                              (char *)out + d * w->s->cells * size);
+        recurrent_make_cells(ctx, r, out, d);
 }
 
 /* R for the fused kernel, likewise. */
@@ -263,19 +269,22 @@ static linnet_status recurrent_cells(ln_prepare *q, ln_recurrent *s, size_t *flo
         return ln_fail(q->err, LINNET_ERR_LIMIT, "%s: too large", s->kind->name);
     if (!q->value[2])
         return LINNET_OK;
-    const linnet_status st = ln_plan_derive(q, 2, ln_dense_key(facts, LN_COUNT(facts)), bytes, recurrent_make_cells,
-                                            &making, &out);
+    const uint64_t key = ln_dense_key(facts, LN_COUNT(facts));
+    const linnet_status st = s->half /* which files do not hold */
+        ? ln_plan_derive(q, 2, key, bytes, recurrent_make_half, &making, &out)
+        : ln_plan_derive_parts(q, 2, key, bytes, s->dirs, recurrent_make_cells, &making, &out);
     s->cells_packed = out;
     return st;
 }
 
-/* Pack W and R, or reserve the room for packing at run time. */
+/* Pack W and R, at any address, or reserve the room for packing at run time. */
 static linnet_status recurrent_weights(ln_prepare *q, ln_recurrent *s, size_t *floats)
 {
     const size_t mats = s->dirs * (s->apart ? s->kind->gates : 1); /* of x.n columns each */
     const ln_dense_b w = { mats, s->x.n * s->in, 1, s->in, 1.0f, 0 };
     linnet_status st;
 
+    q->unread |= (q->value[1] ? 1u << 1 : 0) | (q->value[2] ? 1u << 2 : 0);
     if (q->value[1]) {
         if ((st = ln_dense_derive(q, 1, &s->x, &w, &s->w_packed)) != LINNET_OK)
             return st;

@@ -107,8 +107,8 @@ static inline bool ln_recurrent_half(const ln_prepare *q) { return q->half && q-
 
 /* Helpers, and what they share: *floats of workspace. False: too large. */
 LN_MUST_USE bool ln_recurrent_row_plan(ln_recurrent *s, const ln_kernels *kernel, int32_t workers, size_t *floats);
-/* R of one direction in the order of the kernel; bf16 where s->half. */
-void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, void *cells);
+/* R of one direction, floats at any address, in the order of the kernel; bf16 where s->half. */
+void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const void *r, void *cells);
 /* Before the phase that walks. */
 void ln_recurrent_row_start(const ln_run *r, const ln_recurrent *s);
 linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const float *weight, const void *cells);

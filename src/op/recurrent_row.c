@@ -24,7 +24,7 @@
 /* Looks at a helper that is late before its part is taken over: some microseconds. */
 #define ROW_PATIENCE 100
 
-enum { ROW_HELPERS = 8, ROW_LINE = LN_ALIGN / sizeof(float) };
+enum { ROW_HELPERS = 8, ROW_LINE = LN_ALIGN / sizeof(float), ROW_PIECE = 64 * 32 /* floats packed at a time */ };
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #  define ROW_PAUSE() __builtin_ia32_pause()
@@ -91,23 +91,40 @@ bool ln_recurrent_row_plan(ln_recurrent *s, const ln_kernels *kernel, int32_t wo
     return true;
 }
 
-void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const float *r, void *cells)
+/* Depths [p0, p0 + depth) of `count` units of one gate, whose rows lie `depth` apart. */
+static void row_pack_piece(const ln_recurrent *s, const ln_kernels *kernel, const float *rows, size_t count,
+                           size_t p0, size_t depth, size_t at, void *cells)
 {
-    const size_t n = s->hidden, units = kernel->cell_units, gates = s->kind->gates, step = gates * units;
-    const size_t lanes = units / 2;
+    const size_t units = kernel->cell_units, lanes = units / 2, step = s->kind->gates * units;
     uint32_t *pair = cells;
+
+    at += p0 * step;
+    if (!s->half) {
+        kernel->transpose_32(count, depth, rows, depth, (float *)cells + at, step);
+        return;
+    }
+    for (size_t p = 0; p < depth; p++)
+        for (size_t i = 0; i < LN_MIN(lanes, count); i++)
+            pair[(at + p * step) / 2 + i] =
+                ln_cell_pair(rows[i * depth + p], i + lanes < count ? rows[(i + lanes) * depth + p] : 0.0f);
+}
+
+void ln_recurrent_row_pack(const ln_recurrent *s, const ln_kernels *kernel, const void *r, void *cells)
+{
+    const size_t n = s->hidden, units = kernel->cell_units, gates = s->kind->gates, piece = ROW_PIECE / units;
+    float rows[ROW_PIECE]; /* the file may have them anywhere */
 
     for (size_t u = 0; u < n; u += units)
         for (size_t g = 0; g < gates; g++) {
-            const float *from = r + (g * n + u) * n;
-            const size_t at = u * gates * n + g * units, count = LN_MIN(units, n - u);
+            const char *from = (const char *)r + (g * n + u) * n * sizeof(float);
+            const size_t count = LN_MIN(units, n - u);
 
-            if (!s->half)
-                kernel->transpose_32(count, n, from, n, (float *)cells + at, step);
-            for (size_t p = 0; s->half && p < n; p++)
-                for (size_t i = 0; i < LN_MIN(lanes, count); i++)
-                    pair[(at + p * step) / 2 + i] =
-                        ln_cell_pair(from[i * n + p], i + lanes < count ? from[(i + lanes) * n + p] : 0.0f);
+            for (size_t p = 0; p < n; p += piece) {
+                const size_t depth = LN_MIN(piece, n - p);
+                for (size_t i = 0; i < count; i++)
+                    memcpy(rows + i * depth, from + (i * n + p) * sizeof(float), depth * sizeof(float));
+                row_pack_piece(s, kernel, rows, count, p, depth, u * gates * n + g * units, cells);
+            }
         }
 }
 

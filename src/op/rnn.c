@@ -46,6 +46,6 @@ static const ln_attr attr[] = {
 const ln_op ln_op_rnn = {
     .name = "RNN", .attr = attr,
     .param_size = sizeof(param), .state_size = sizeof(state),
-    .in_min = 3, .in_max = 6, .out_min = 1, .out_max = 2,
+    .in_min = 3, .in_max = 6, .out_min = 1, .out_max = 2, .loose = 1u << 1 | 1u << 2,
     .infer = infer, .prepare = prepare, .run = ln_recurrent_run,
 };
