@@ -18,8 +18,8 @@ typedef struct param {
 } param;
 
 /* Tried in order; the last takes everything that is left. */
-static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd, &ln_conv_seven,
-                                               &ln_conv_gemm };
+static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd,
+                                               &ln_conv_winograd_strided, &ln_conv_seven, &ln_conv_gemm };
 
 enum { CONV_PLAIN, CONV_INTO, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
 

@@ -79,7 +79,8 @@ typedef struct ln_conv_way {
     void (*run)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task);
 } ln_conv_way;
 
-extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_conv_seven, ln_conv_gemm;
+extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_conv_winograd_strided, ln_conv_seven,
+                         ln_conv_gemm;
 
 /* Parts of conv_gemm.c: parts, pn and pk from the groups; tables from src, taps, tap_count and run. */
 void ln_conv_merge_groups(ln_conv *c, size_t nr);

@@ -42,7 +42,7 @@ static size_t count(const layer *l, size_t rows, size_t some, size_t i, size_t j
 static ln_wino geometry(const layer *l, size_t row, bool out)
 {
     return (ln_wino){ out ? l->n : l->c, row < l->tall ? 4 : 3, l->wide, out ? l->ldm : l->ldv,
-                      out ? 0 : l->pad, out ? l->w_out : l->w_in, out ? l->ldy : l->ldx };
+                      out ? 0 : l->pad, out ? l->w_out : l->w_in, out ? l->ldy : l->ldx, 3 };
 }
 
 static size_t top(const layer *l, size_t row) { return 3 * row + (row < l->tall ? row : l->tall); }

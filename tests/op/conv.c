@@ -154,6 +154,61 @@ void test_conv_seven(void)
     linnet_pool_free(pool);
 }
 
+/* 3x3 of stride 2 over many channels: tiles of four and three, edges, several images. */
+void test_conv_strided(void)
+{
+    linnet_pool *pool = NULL;
+    linnet_options o;
+
+    EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
+    for (int i = 0; i < 40; i++) {
+        conv_case k = { .w = { .axes = 2, .n = test_int(1, 3), .kernel = { 1, 3, 3 }, .stride = { 1, 2, 2 },
+                               .dilation = { 1, 1, 1 }, .in = { 1 }, .out = { 1 } },
+                        .group = 1, .cg = test_int(24, 70), .mg = test_int(24, 130), .bias = i % 2 != 0,
+                        .constant = i % 3 != 2 };
+        for (int a = 1; a < 3; a++) {
+            k.w.in[a] = test_int(11, 40);
+            k.w.pad[a] = test_int(0, 2);
+            k.w.end[a] = test_int(0, 2);
+            k.w.out[a] = (k.w.in[a] + k.w.pad[a] + k.w.end[a] - 3) / 2 + 1;
+        }
+        wref_options(i % WREF_WAYS, &o, pool);
+        conv_check(&k, &o, 3e-5);
+    }
+    linnet_pool_free(pool);
+}
+
+/* precision exact takes direct sums; the other way is near them, but not the same. */
+void test_conv_strided_exact(void)
+{
+    const int64_t x_dims[] = { 1, 64, 30, 30 }, w_dims[] = { 64, 64, 3, 3 };
+    const conv_case k = { .w = { .axes = 2, .n = 1, .in = { 1, 30, 30 }, .out = { 1, 15, 15 }, .kernel = { 1, 3, 3 },
+                                 .stride = { 1, 2, 2 }, .dilation = { 1, 1, 1 }, .pad = { 0, 1, 1 }, .end = { 0, 1, 1 } },
+                          .group = 1, .cg = 64, .mg = 64 };
+    linnet_tensor *x = test_random_f32(4, x_dims, -1, 1), *w = test_random_f32(4, w_dims, -1, 1);
+    static double want[64 * 15 * 15];
+    double worst[2] = { 0, 0 }, most = 0;
+
+    conv_want(&k, linnet_tensor_data(x), linnet_tensor_data(w), NULL, want);
+    for (int exact = 0; exact < 2; exact++) {
+        linnet_options o;
+        linnet_options_init(&o);
+        o.precision = exact ? LINNET_PRECISION_EXACT : LINNET_PRECISION_DEFAULT;
+        test_op t = { .op = "Conv", .in = { x, w }, .constant = { false, true }, .in_count = 2, .out_count = 1,
+                      .set = conv_set, .user = (void *)&k, .opt = &o };
+        EXPECT_OK(test_op_run(&t));
+        for (size_t i = 0; t.out[0] && i < 64 * 15 * 15; i++) {
+            worst[exact] = fmax(worst[exact], fabs(linnet_tensor_get(t.out[0], i) - want[i]));
+            most = fmax(most, fabs(want[i]));
+        }
+        test_op_free(&t);
+    }
+    EXPECT(worst[0] <= 1e-5 * most);
+    EXPECT(worst[1] < worst[0]);
+    linnet_tensor_free(x);
+    linnet_tensor_free(w);
+}
+
 /* y = relu(conv(x) + x), and two more that are joined; fused and by seven, against direct sums as written. */
 void test_conv_seven_fused(void)
 {
@@ -246,6 +301,7 @@ void test_conv_large(void)
     static const int64_t shape[][7] = { /* c, m, size, kernel, stride, pad, group */
         { 3, 40, 33, 7, 2, 3, 1 }, { 64, 300, 14, 3, 1, 1, 1 }, { 300, 70, 9, 1, 1, 0, 1 },
         { 48, 48, 21, 3, 1, 1, 48 }, { 512, 520, 1, 1, 1, 0, 1 }, { 64, 64, 15, 3, 2, 1, 16 },
+        { 64, 200, 27, 3, 2, 1, 1 }, { 100, 72, 75, 3, 2, 1, 1 },
     };
     linnet_pool *pool = NULL;
 

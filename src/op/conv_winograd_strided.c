@@ -1,0 +1,315 @@
+/*
+ * conv_winograd_strided.c - 3x3 convolution of stride 2 by Winograd's F(4, 2) and F(3, 2) of the even pixels.
+ *
+ * kernel.h (ln_wino) has the formulas. As with stride 1, the output is covered by tiles of four and
+ * three, a task is a block of tiles times a range of output channels, and where blocks are few a
+ * phase before transforms the input once for all tasks.
+ *
+ * The tiles' order makes a range of those of one height, and of those of one width: first those that are four
+ * high and three wide, then 4 x 4, 3 x 4 and 3 x 3. So each product is of a range of a block.
+ */
+#include "conv.h"
+
+enum {
+    WINO2_V = 81,        /* points of the input */
+    WINO2_M = 36,        /* places of points of the output, of which 25 are in use */
+    WINO2_U = 36,        /* points of the weights */
+    WINO2_CLASSES = 4,
+    WINO2_BLOCK = 14,    /* tiles of a block: what is in work stays in the second cache */
+    WINO2_SMALL = 1 << 15, /* channels in times out; with more, blocks are twice as large to read U less often */
+    WINO2_PASS_N = 256,  /* output channels of a block at a time, at most */
+    WINO2_TASKS = 8,     /* tasks of a layer, if there can be as many */
+    WINO2_LEAST_N = 64,  /* channels of a part */
+    WINO2_WARM = 1 << 17, /* direct weights of at most these floats stay in cache */
+    WINO2_LINE = 16      /* floats of a cache line */
+};
+
+/* Nanoseconds on the machine that this was measured on; only their proportion counts. */
+#define WINO2_NS_PRODUCT   0.0173 /* per multiply-add of a product */
+#define WINO2_NS_ROW       4.0    /* per row of a product and panel of its columns */
+#define WINO2_NS_DIRECT    0.0175 /* per multiply-add of a direct convolution */
+#define WINO2_NS_TRANSFORM 0.15   /* per point of a channel, in or out */
+#define WINO2_NS_WEIGHT    0.135  /* per float of weights that come from memory */
+
+/* Of the points of a direction: which of M they add to, and whether three outputs have none. */
+static const size_t wino2_m[] = { 0, 1, 2, 3, 5, 0, 1, 2, 5 };
+static const bool wino2_four[] = { false, false, false, true, false, false, false, false, true };
+
+/* How many tiles cover `length`, and how many of them are four outputs long, the others three. */
+static size_t wino2_cover(size_t length, size_t *four)
+{
+    const size_t tiles = ln_ceil_div(length, 4);
+
+    *four = tiles - LN_MIN(tiles, 4 * tiles - length);
+    return tiles;
+}
+
+static double wino2_ns(const ln_conv *c, size_t nr)
+{
+    size_t tall, wide;
+    const size_t down = wino2_cover(c->win.out[1], &tall), across = wino2_cover(c->win.out[2], &wide);
+    const double v = (double)c->win.n * (double)(7 * down + 2 * tall) * (double)(7 * across + 2 * wide);
+    const double m = (double)c->win.n * (double)(4 * down + tall) * (double)(4 * across + wide);
+    const double weights = (double)c->cg * (double)c->m, rows = (double)ln_ceil_div(c->m, nr);
+    const double cold = weights * 9 > WINO2_WARM ? WINO2_NS_WEIGHT * WINO2_U * weights : 0;
+    const double products = v * (weights * WINO2_NS_PRODUCT + rows * WINO2_NS_ROW);
+
+    return products + cold + (v * (double)c->cg + m * (double)c->m) * WINO2_NS_TRANSFORM;
+}
+
+static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
+{
+    const ln_win *w = &c->win;
+    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino2_input_f32 && c->cg >= 8 &&
+                c->m >= 8;
+
+    for (int32_t i = 0; i < LN_WIN_AXES; i++)
+        fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == (i ? 2u : 1u) && w->dilation[i] == 1 &&
+               (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
+    if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
+        return false;
+    const double weights = 9 * (double)c->cg * (double)c->m;
+    const double direct = (double)c->pixels * weights * WINO2_NS_DIRECT;
+    return wino2_ns(c, kernel->gemm_nr) < LN_MAX(direct, weights > WINO2_WARM ? weights * WINO2_NS_WEIGHT : 0);
+}
+
+/* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
+   of the points do not share one set of a cache. */
+static bool wino2_stride(size_t rows, size_t columns, size_t *ld)
+{
+    if (!ln_mul(rows, columns, ld) || !ln_add(*ld, 2 * WINO2_LINE, ld))
+        return false;
+    *ld = (ln_ceil_div(*ld - 2 * WINO2_LINE, WINO2_LINE) | 1) * WINO2_LINE;
+    return true;
+}
+
+static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
+{
+    const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
+    size_t v, m;
+
+    c->down = wino2_cover(c->win.out[1], &c->tall);
+    c->across = wino2_cover(c->win.out[2], &c->wide);
+    c->tiles = c->win.n * c->down * c->across;
+    const size_t block = c->m > WINO2_SMALL / c->cg ? 2 * WINO2_BLOCK : WINO2_BLOCK;
+    const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div(block, mr) * mr);
+    c->m_tasks = blocks * 2 > WINO2_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
+    c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
+    c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
+    const size_t most = c->m_tasks >= WINO2_TASKS / 2 ? 1 : WINO2_TASKS / c->m_tasks;
+    const size_t parts = LN_MIN(most, ln_ceil_div(c->m, WINO2_LEAST_N));
+    const size_t part = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)), passes = ln_ceil_div(part * nr, WINO2_PASS_N);
+    c->pass_n = ln_ceil_div(part, passes) * nr;
+    c->group_n = passes * c->pass_n;
+    c->n_tasks = ln_ceil_div(c->m, c->group_n);
+    c->tasks = c->m_tasks * c->n_tasks;
+    c->pack_tasks = panels;
+    c->key = c->pass_n;
+    c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO2_TASKS) : 0;
+    c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
+    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, WINO2_U, &c->packed) ||
+        !wino2_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
+        !wino2_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, WINO2_V, &v) || !ln_mul(m, WINO2_M, &m) ||
+        !ln_add(m, c->spread ? 0 : v, &m) || !ln_mul(m, sizeof(float), &q->scratch) ||
+        !ln_add(q->scratch, (mr + WINO2_LINE) * sizeof(float *), &q->scratch))
+        return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
+    c->pad_floats = c->spread ? v : 0;
+    return LINNET_OK;
+}
+
+/* Floats of one point's weights in the pass that begins at column n0; the points of a pass follow each other. */
+static size_t wino2_part(const ln_conv *c, size_t nr, size_t n0)
+{
+    return LN_MIN(c->pass_n, ln_ceil_div(c->m, nr) * nr - n0) * c->cg;
+}
+
+static void wino2_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
+{
+    const size_t nr = kernel->gemm_nr, n0 = task * nr, k = 9 * c->cg, n = LN_MIN(nr, c->m - n0);
+    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino2_part(c, nr, first);
+    float turned[LN_CONV_TURN];
+
+    out += first * c->cg * WINO2_U + (n0 - first) * c->cg;
+    for (size_t p = 0; p < c->cg; p += step) {
+        const size_t depth = LN_MIN(step, c->cg - p);
+        ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
+        kernel->wino2_weight_f32(depth, turned, out + p * nr, part);
+    }
+}
+
+/* ---- run ------------------------------------------------------------------------------------ */
+
+/* Tiles [t0, t1) of one row of tiles, all of one class, `height` outputs high from output row y of image n. */
+typedef struct wino2_span {
+    size_t n, y, height, t0, t1;
+} wino2_span;
+
+/* The span from tile `at` up to `end`. */
+static wino2_span wino2_next(const ln_conv *c, size_t at, size_t end)
+{
+    const size_t left = end - at, narrow = c->across - c->wide, tall = c->win.n * c->tall;
+    const size_t low = c->win.n * (c->down - c->tall);
+    const size_t rows[WINO2_CLASSES] = { tall, tall, low, low };
+    const size_t columns[WINO2_CLASSES] = { narrow, c->wide, c->wide, narrow };
+    size_t k = 0;
+    wino2_span s;
+
+    for (; k + 1 < WINO2_CLASSES && at >= rows[k] * columns[k]; k++)
+        at -= rows[k] * columns[k];
+    const size_t row = at / columns[k], high = k < 2 ? c->tall : c->down - c->tall;
+    const size_t from = columns[k] == c->wide && (k == 1 || k == 2) ? 0 : c->wide;
+    s.height = k < 2 ? 4 : 3;
+    s.n = row / high;
+    s.y = (k < 2 ? 0 : 4 * c->tall) + row % high * s.height;
+    s.t0 = from + at % columns[k];
+    s.t1 = LN_MIN(from + columns[k], s.t0 + left);
+    return s;
+}
+
+/* V of tiles [begin, end): v is where `begin` goes. */
+static void wino2_inputs(const ln_run *r, const ln_conv *c, const float *x, size_t begin, size_t end, float *v,
+                         size_t ld)
+{
+    const ln_win *w = &c->win;
+
+    for (size_t at = begin; at < end;) {
+        const wino2_span s = wino2_next(c, at, end);
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 2 };
+        const float *rows[9] = { NULL };
+
+        for (size_t i = 0; i < 2 * s.height + 1; i++) {
+            const size_t y = 2 * s.y + i - w->pad[1]; /* wraps above every height where it is padding */
+            rows[i] = y < w->in[1] ? x + (s.n * w->in[1] + y) * w->in[2] * w->c : NULL;
+        }
+        r->kernel->wino2_input_f32(&d, rows, s.t0, s.t1, v + (at - begin) * w->c);
+        at += s.t1 - s.t0;
+    }
+}
+
+static void wino2_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t begin, size_t end,
+                          size_t n0, size_t n1, float *m, size_t ld)
+{
+    const ln_win *w = &c->win;
+    const size_t n = n1 - n0;
+
+    for (size_t at = begin; at < end;) {
+        const wino2_span s = wino2_next(c, at, end);
+        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 2 };
+        const float *add[4] = { NULL }, *const from = m + (at - begin) * n;
+        float *y[4] = { NULL };
+
+        for (size_t i = 0; i < s.height && s.y + i < w->out[1]; i++) {
+            const size_t to = (s.n * w->out[1] + s.y + i) * w->out[2] * c->ldy + n0;
+            y[i] = d->y + to;
+            add[i] = d->add ? d->add + to : NULL;
+        }
+        r->kernel->wino_output_f32(&g, from, from, s.t0, s.t1, d->bias ? d->bias + n0 : NULL, c->act,
+                                   d->add ? add : NULL, y);
+        at += s.t1 - s.t0;
+    }
+}
+
+/* Point number f of V, as 9 i + j, in the order of U, and which U it takes. */
+static size_t wino2_point(size_t f, size_t *u)
+{
+    *u = f < 25 ? f : f < 65 ? 25 + (f - 25) / 4 : 35;
+    if (f < 25)
+        return f / 5 * 9 + f % 5;
+    f -= 25;
+    if (f < 20)
+        return f / 4 * 9 + 5 + f % 4;
+    f -= 20;
+    if (f < 20)
+        return (5 + f % 4) * 9 + f / 4;
+    f -= 20;
+    return (5 + f / 4) * 9 + 5 + f % 4;
+}
+
+/* The tiles of [begin, end) that have the point (i, j). */
+static void wino2_range(const ln_conv *c, size_t i, size_t j, size_t *begin, size_t *end)
+{
+    const size_t tall = c->win.n * c->tall, first = tall * (c->across - c->wide);
+
+    if (wino2_four[i])
+        *end = LN_MIN(*end, tall * c->across);
+    if (wino2_four[j]) {
+        *begin = LN_MAX(*begin, first);
+        *end = LN_MIN(*end, first + c->win.n * c->down * c->wide);
+    }
+    *end = LN_MAX(*begin, *end);
+}
+
+/* M of tiles [begin, end) and columns [n0, n1). */
+static void wino2_products(const ln_run *r, const ln_conv *c, const float *weight, size_t begin, size_t end,
+                           size_t n0, size_t n1, const float *v, size_t ldv, float *m, size_t ldm)
+{
+    const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr, part = wino2_part(c, r->kernel->gemm_nr, n0);
+    const ln_act none = { LN_FN_NONE, 0, 0 };
+    const float **a = r->scratch;
+
+    weight += n0 * k * WINO2_U;
+    for (size_t f = 0; f < WINO2_V; f++) {
+        size_t u, next, t0 = begin, t1 = end;
+        const size_t p = wino2_point(f, &u), i = p / 9, j = p % 9;
+        wino2_point(f + 1, &next);
+        wino2_range(c, i, j, &t0, &t1);
+        const ln_gemm_f32 g = { n, k, 1, weight + u * part, NULL, none };
+        const size_t count = t1 - t0, steps = ln_ceil_div(count, mr);
+        const float *from = v + p * ldv + (t0 - begin) * k;
+        float *to = m + (wino2_m[i] * 6 + wino2_m[j]) * ldm + (t0 - begin) * n;
+
+        for (size_t s = 0; s < steps; s++) {
+            const size_t at = count * s / steps, rows = count * (s + 1) / steps - at;
+            float *const y = to + at * n;
+            for (size_t row = 0; row < rows; row++)
+                a[row] = from + (at + row) * k;
+            r->kernel->gemm_ahead_f32(&g, rows, a, y, n, f < 25 ? NULL : y, n, 0, n,
+                                      s + 1 == steps ? (ptrdiff_t)((next - u) * part) : 0);
+        }
+    }
+}
+
+/* The phase before: V of some tiles, into the workspace. */
+static void wino2_spread(const ln_run *r, const ln_conv *c, const float *x, float *out, size_t task)
+{
+    const size_t begin = task * c->spread, end = LN_MIN(begin + c->spread, c->tiles);
+    size_t ld;
+
+    if (wino2_stride(c->tiles, c->cg, &ld))
+        wino2_inputs(r, c, x, begin, end, out + begin * c->cg, ld);
+}
+
+static void wino2_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task)
+{
+    const size_t begin = task / c->n_tasks * c->step_tiles, end = LN_MIN(begin + c->step_tiles, c->tiles);
+    const size_t n0 = task % c->n_tasks * c->group_n, n1 = LN_MIN(n0 + c->group_n, c->m);
+    const size_t line = WINO2_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
+    float *scratch = (float *)(void *)((char *)r->scratch + ln_ceil_div(pointers, line) * line);
+    const float *v = scratch;
+    size_t ldv, ldm;
+
+    if (!wino2_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) ||
+        !wino2_stride(c->step_tiles, c->pass_n, &ldm))
+        return;
+    if (c->spread) {
+        v = d->x + begin * c->cg;
+    } else {
+        wino2_inputs(r, c, d->x, begin, end, scratch, ldv);
+        scratch += WINO2_V * ldv;
+    }
+    for (size_t from = n0; from < n1; from += c->pass_n) {
+        const size_t to = LN_MIN(from + c->pass_n, n1);
+        wino2_products(r, c, d->weight, begin, end, from, to, v, ldv, scratch, ldm);
+        wino2_outputs(r, c, d, begin, end, from, to, scratch, ldm);
+    }
+}
+
+const ln_conv_way ln_conv_winograd_strided = {
+    "winograd strided", false, wino2_applicable, wino2_prepare, wino2_pack, wino2_spread, wino2_run,
+};
+
+#undef WINO2_NS_PRODUCT
+#undef WINO2_NS_ROW
+#undef WINO2_NS_DIRECT
+#undef WINO2_NS_TRANSFORM
+#undef WINO2_NS_WEIGHT
