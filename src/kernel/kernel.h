@@ -197,10 +197,10 @@ typedef struct ln_kernels {
      * A row of convolution over few channels: pixels x in [0, m), every column n.
      *   c[x * ldc + n] = act(bias[n] + sum over t in [0, taps) and p in [0, k) of
      *                        rows[t][x * stride + p] * B[t * k + p][n])
-     * with B packed as for gemm_f32, summed in the order of (t, p).
+     * with B packed as for gemm_f32, summed in the order of (t, p). far: the caches had better not keep c.
      */
     void (*conv_few_f32)(const ln_gemm_f32 *g, size_t stride, size_t m, const float *const *rows,
-                         float *c, size_t ldc);
+                         float *c, size_t ldc, bool far);
 
     /* z = x + sign * y for `rows` rows of n, ldx, ldy and ldz floats apart; sign is 1 or -1. z may be x or y. */
     void (*blend_rows_f32)(size_t rows, size_t n, const float *x, size_t ldx, const float *y, size_t ldy,

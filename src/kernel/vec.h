@@ -31,6 +31,8 @@
 #define vf_st  LN_SYM(vf_st)  /* (p, v) */
 #define vf_ldn LN_SYM(vf_ldn) /* (p, n, fill): p[0 .. n-1], fill, fill ... */
 #define vf_stn LN_SYM(vf_stn) /* (p, v, n) */
+#define vf_stream LN_SYM(vf_stream) /* (p, v): past the caches where the CPU can; p is a multiple of the vector's bytes */
+#define vf_stream_end LN_SYM(vf_stream_end) /* (): after the last vf_stream, before anybody else may read */
 #define vi_ld  LN_SYM(vi_ld)  /* (p): int32_t */
 #define vi_st  LN_SYM(vi_st)
 #define vi_ldn LN_SYM(vi_ldn)

@@ -23,6 +23,8 @@ LN_INLINE __m256i LN_SYM(vec_first)(size_t n) /* all bits set in the first n lan
 }
 LN_INLINE vf   vf_ld(const float *p) { return _mm256_loadu_ps(p); }
 LN_INLINE void vf_st(float *p, vf v) { _mm256_storeu_ps(p, v); }
+LN_INLINE void vf_stream(float *p, vf v) { _mm256_stream_ps(p, v); }
+LN_INLINE void vf_stream_end(void) { _mm_sfence(); }
 LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill)
 {
     const __m256i m = LN_SYM(vec_first)(n);

@@ -21,6 +21,8 @@ LN_INLINE vm LN_SYM(vec_first)(size_t n) { return (vm)((1u << n) - 1u); }
 
 LN_INLINE vf   vf_ld(const float *p) { return _mm512_loadu_ps(p); }
 LN_INLINE void vf_st(float *p, vf v) { _mm512_storeu_ps(p, v); }
+LN_INLINE void vf_stream(float *p, vf v) { _mm512_stream_ps(p, v); }
+LN_INLINE void vf_stream_end(void) { _mm_sfence(); }
 LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill)
 {
     return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), LN_SYM(vec_first)(n), p);

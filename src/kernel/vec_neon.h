@@ -19,6 +19,8 @@ LN_INLINE vf vf_zero(void) { return vdupq_n_f32(0.0f); }
 
 LN_INLINE vf   vf_ld(const float *p) { return vld1q_f32(p); }
 LN_INLINE void vf_st(float *p, vf v) { vst1q_f32(p, v); }
+LN_INLINE void vf_stream(float *p, vf v) { vf_st(p, v); }
+LN_INLINE void vf_stream_end(void) { }
 LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill)
 {
     const vf f = vdupq_n_f32(fill);

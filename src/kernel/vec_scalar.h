@@ -54,6 +54,8 @@ LN_INLINE vf vf_ld(const float *p)
     return v;
 }
 LN_INLINE void vf_st(float *p, vf v) { memcpy(p, &v, sizeof v); }
+LN_INLINE void vf_stream(float *p, vf v) { vf_st(p, v); }
+LN_INLINE void vf_stream_end(void) { }
 LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill) { return n ? vf_ld(p) : fill; }
 LN_INLINE void vf_stn(float *p, vf v, size_t n) { memcpy(p, &v, n ? sizeof v : 0); }
 LN_INLINE vi   vi_ld(const int32_t *p)

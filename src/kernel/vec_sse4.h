@@ -19,6 +19,8 @@ LN_INLINE vf vf_zero(void) { return _mm_setzero_ps(); }
 
 LN_INLINE vf   vf_ld(const float *p) { return _mm_loadu_ps(p); }
 LN_INLINE void vf_st(float *p, vf v) { _mm_storeu_ps(p, v); }
+LN_INLINE void vf_stream(float *p, vf v) { _mm_stream_ps(p, v); }
+LN_INLINE void vf_stream_end(void) { _mm_sfence(); }
 LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill)
 {
     const __m128 f = _mm_set1_ps(fill);

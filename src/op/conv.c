@@ -10,7 +10,7 @@
 #include <math.h>
 
 typedef struct param {
-    ln_win_param win;
+    ln_win_param win, pool; /* pool.kernel_shape empty: none follows */
     int64_t      group, act, into_width, into_at;
     float        act_a, act_b;
     const char  *activation; /* FusedConv alone */
@@ -21,7 +21,7 @@ typedef struct param {
 static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd,
                                                &ln_conv_winograd_strided, &ln_conv_seven, &ln_conv_gemm };
 
-enum { CONV_PLAIN, CONV_INTO, CONV_READ, CONV_PAD, CONV_MAIN, CONV_WRITE };
+enum { CONV_PLAIN, CONV_INTO, CONV_READ, CONV_PAD, CONV_MAIN, CONV_POOL, CONV_WRITE };
 
 /* ---- shapes ---------------------------------------------------------------- */
 
@@ -76,7 +76,8 @@ static linnet_status conv_geometry(const param *p, int32_t in_count, const ln_de
     const ln_desc out = ln_win_desc(&c->win, c->dtype, c->m, last);
     if (c->has_add && !ln_same_shape(&in[LN_RESIDUAL], &out))
         return ln_fail(err, LINNET_ERR_SHAPE, "Conv: the tensor to add does not have the output's shape");
-    return LINNET_OK;
+    c->pool.c = 0;
+    return p->pool.kernel_shape.count ? ln_conv_pool_init(c, &p->pool, err) : LINNET_OK;
 }
 
 static float conv_number(const param *p, size_t i, float preset)
@@ -130,7 +131,7 @@ static linnet_status infer(const ln_infer *q)
         return st;
     if (!conv_act(p, &a))
         return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "Conv: activation \"%s\"", p->activation);
-    q->out[0] = ln_win_desc(&c.win, c.dtype, c.ldy, p->win.channels_last != 0);
+    q->out[0] = ln_win_desc(c.pool.c ? &c.pool : &c.win, c.dtype, c.ldy, p->win.channels_last != 0);
     return LINNET_OK;
 }
 
@@ -195,6 +196,8 @@ linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
         ok = ok && ln_reserve(&floats, c->m, &c->bias_at);
     if (c->pad_tasks)
         ok = ok && ln_reserve(&floats, c->pad_floats, &c->pad_at);
+    if (c->pool.c && !c->pools)
+        ok = ok && ln_conv_pool_apart(q, c, &floats);
     if (!ok || c->packed > SIZE_MAX / sizeof(float))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "convolution: the workspace is too large");
     q->workspace = floats * sizeof(float);
@@ -205,6 +208,7 @@ linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
     conv_phase(q, c, CONV_READ, read);
     conv_phase(q, c, CONV_PAD, c->pad_tasks);
     conv_phase(q, c, CONV_MAIN, c->tasks);
+    conv_phase(q, c, CONV_POOL, c->pool_rows ? ln_ceil_div(c->pool.n * c->pool.out[1], c->pool_rows) : 0);
     conv_phase(q, c, CONV_WRITE, c->y.tasks);
     return constant ? conv_derive(q, c) : LINNET_OK;
 }
@@ -233,6 +237,8 @@ static linnet_status prepare(ln_prepare *q)
         q->tasks[0] = ln_ceil_div(ln_count(&q->out[0]), LN_CONV_PLAIN_STEP);
         return LINNET_OK;
     }
+    if (c->pool.c)
+        ln_conv_pool_cut(c);
     for (size_t i = 0; !c->way && i < LN_COUNT(conv_ways); i++)
         if (conv_ways[i]->applicable(c, q->kernel))
             c->way = conv_ways[i];
@@ -270,7 +276,7 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
     switch (c->kind[r->phase]) {
     case CONV_INTO:
         if (r->out[0] != r->in[LN_INTO])
-            memcpy(r->out[0], r->in[LN_INTO], c->pixels * c->ldy * sizeof(float));
+            memcpy(r->out[0], r->in[LN_INTO], ln_count(&r->out_desc[0]) * sizeof(float));
         break;
     case CONV_READ:
         conv_read(r, c, r->task);
@@ -278,12 +284,17 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
     case CONV_PAD:
         c->way->pad(r, c, ln_last_floats(&c->x, r->in[0], work), work + c->pad_at, r->task);
         break;
+    case CONV_POOL:
+        ln_conv_pool(r, c, work + c->pool_at, (float *)r->out[0] + c->pool_y_at, r->task);
+        break;
     case CONV_WRITE:
         ln_last_write(&c->y, r->kernel, work, r->out[0], r->task);
         break;
     case CONV_MAIN: {
         ln_conv_data d = { NULL, c->weight, NULL, NULL, ln_last_floats(&c->y, r->out[0], work) + c->y_at };
 
+        if (c->pool_rows)
+            d.y = work + c->pool_at;
         d.x = c->pad_tasks ? work + c->pad_at : ln_last_floats(&c->x, r->in[0], work);
         if (!d.weight)
             d.weight = work + c->weight_at;
@@ -314,6 +325,12 @@ static linnet_status run(const ln_run *r)
 
 #define CONV_ATTR                                                  \
     LN_WIN_ATTR(param),                                            \
+    { "ln.pool_kernel", LN_ATTR_INTS, offsetof(param, pool.kernel_shape), 0, false }, \
+    { "ln.pool_strides", LN_ATTR_INTS, offsetof(param, pool.strides), 0, false },     \
+    { "ln.pool_dilations", LN_ATTR_INTS, offsetof(param, pool.dilations), 0, false }, \
+    { "ln.pool_pads", LN_ATTR_INTS, offsetof(param, pool.pads), 0, false },           \
+    { "ln.pool_auto_pad", LN_ATTR_STR, offsetof(param, pool.auto_pad), 0, false },    \
+    { "ln.pool_ceil", LN_ATTR_I64, offsetof(param, pool.ceil_mode), 0, false },       \
     { "group", LN_ATTR_I64, offsetof(param, group), 1, false },    \
     { "ln.act", LN_ATTR_I64, offsetof(param, act), 0, false },     \
     { "ln.into_width", LN_ATTR_I64, offsetof(param, into_width), 0, false }, \
@@ -332,7 +349,8 @@ static const ln_attr conv_fused_attr[] = {
 
 const ln_op ln_op_conv = {
     .name = "Conv", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_conv),
-    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD | LN_OP_INTO,
+    .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD | LN_OP_INTO
+    | LN_OP_POOL,
     .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL | 1u << LN_INTO,
     .infer = infer, .prepare = prepare, .run = run,
 };

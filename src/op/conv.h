@@ -54,6 +54,13 @@ typedef struct ln_conv {
     size_t pass_n;        /* columns of a product */
     size_t spread;        /* tiles of a task of the phase before; 0: there is none */
     ln_seven seven;
+    /* a pooling behind: its windows on the output (c 0: there is none); by the way itself, or apart */
+    ln_win pool;
+    bool   pools;
+    ln_act pool_act;             /* applied to what was pooled */
+    size_t pool_rows;            /* pooled ones of a task */
+    size_t pool_at;              /* of the full output in the workspace */
+    size_t pool_ldy, pool_y_at;  /* then: ldy and y_at of the pooled one */
     /* of a transposed convolution: see conv_transpose.c */
     const struct transposed_axis  *axis;
     const struct transposed_phase *phase;
@@ -108,6 +115,18 @@ linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const 
  */
 linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last);
 bool          ln_conv_run(const ln_run *r, const ln_conv *c);
+
+/* ---- a pooling behind (conv_pool.c): channels last, f32, no residual ------------------------------ */
+
+/* c->pool, from the attributes of the MaxPool. */
+linnet_status ln_conv_pool_init(ln_conv *c, const ln_win_param *p, linnet_error *err);
+/* Leave out output pixels that no window sees, and the activation until pixels are fewer, where that comes to the same. */
+void ln_conv_pool_cut(ln_conv *c);
+/* The way has left it undone: memory for it; false: too much. Then task `task` of the phase. */
+LN_MUST_USE bool ln_conv_pool_apart(ln_prepare *q, ln_conv *c, size_t *floats);
+void ln_conv_pool(const ln_run *r, const ln_conv *c, const float *x, float *y, size_t task);
+/* A row of pooled pixels from kernel[1] rows of output (NULL: padding). */
+void ln_conv_pool_row(const ln_conv *c, const ln_kernels *kernel, const float *const *rows, float *y, size_t ldy);
 
 /* Sums in double, for f64 and for convolutions over no channels; any layout. */
 void ln_conv_plain(const ln_run *r, const ln_conv *c, bool last, size_t task);

@@ -161,7 +161,8 @@ enum {
     LN_OP_BIAS      = 1 << 8, /* takes a bias of one number per last-axis column as input LN_BIAS */
     LN_OP_PLANES    = 1 << 9, /* with LN_OP_SPATIAL: reads few channels well where they come first */
     LN_OP_CACHE     = 1 << 10, /* output 0 is input 0 with a few rows written anew: best in the same memory */
-    LN_OP_INTO      = 1 << 11 /* may write some channels of a wider output: see LN_INTO */
+    LN_OP_INTO      = 1 << 11, /* may write some channels of a wider output: see LN_INTO */
+    LN_OP_POOL      = 1 << 12 /* takes a MaxPool behind it, channels last: attributes "ln.pool_kernel" and so on, as MaxPool has them */
 };
 
 /*

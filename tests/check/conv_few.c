@@ -27,14 +27,14 @@ static double want_few(const few_case *q, size_t x, size_t n, double *size)
     return g->act.fn == LN_FN_LEAKY_RELU && sum < 0.0 ? (double)g->act.a * sum : sum;
 }
 
-static few_case make_case(size_t n, size_t m, size_t taps, size_t k, size_t stride)
+static few_case make_case(size_t n, size_t m, size_t taps, size_t k, size_t stride, bool far)
 {
     static const ln_act list[] = { { LN_FN_NONE, 0, 0 }, { LN_FN_CLIP, 0.0f, 6.0f },
                                    { LN_FN_CLIP, -0.25f, 0.5f }, { LN_FN_LEAKY_RELU, 0.125f, 0 } };
     const size_t nr = check_now.gemm_nr, in = m ? (m - 1) * stride + k : 0;
 
     check_case("n=%zu m=%zu taps=%zu k=%zu stride=%zu", n, m, taps, k, stride);
-    few_case q = { .stride = stride, .m = m, .ldc = n + check_rand(0, 3) };
+    few_case q = { .stride = stride, .m = m, .ldc = far ? (n + 15) / 16 * 16 : n + check_rand(0, 3) };
     float *b = check_buf((n + nr - 1) / nr * nr * k * taps);
     float *bias = check_rand(0, 2) ? check_buf(n) : NULL;
     q.plain = check_buf(n * k * taps);
@@ -55,12 +55,12 @@ static few_case make_case(size_t n, size_t m, size_t taps, size_t k, size_t stri
     return q;
 }
 
-static void one(size_t n, size_t m, size_t taps, size_t k, size_t stride)
+static void one(size_t n, size_t m, size_t taps, size_t k, size_t stride, bool far)
 {
-    const few_case q = make_case(n, m, taps, k, stride);
+    const few_case q = make_case(n, m, taps, k, stride, far);
     double *want = check_want(n), *bound = check_want(n);
 
-    check_now.conv_few_f32(&q.g, stride, m, q.rows, q.c, q.ldc);
+    check_now.conv_few_f32(&q.g, stride, m, q.rows, q.c, q.ldc, far);
     for (size_t x = 0; x < m; x++) {
         for (size_t j = 0; j < n; j++) {
             double size;
@@ -77,12 +77,12 @@ static void run_row(void *arg)
 {
     const few_case *q = arg;
 
-    check_now.conv_few_f32(&q->g, q->stride, q->m, q->rows, q->c, q->ldc);
+    check_now.conv_few_f32(&q->g, q->stride, q->m, q->rows, q->c, q->ldc, false);
 }
 
 static void bench(const char *label, size_t n, size_t m, size_t taps, size_t k, size_t stride)
 {
-    few_case q = make_case(n, m, taps, k, stride);
+    few_case q = make_case(n, m, taps, k, stride, false);
 
     q.g.act = (ln_act){ LN_FN_CLIP, 0.0f, 6.0f };
     check_bench(label, 2.0 * (double)(n * m * taps * k), "GFLOP/s", run_row, &q);
@@ -103,8 +103,10 @@ void check_conv_few(void)
     }
     for (size_t m = 0; m <= 2 * check_now.gemm_mr + 1; m++)
         for (size_t stride = 1; stride <= 4; stride++)
-            one(check_rand(1, 3 * check_now.gemm_nr), m, check_rand(1, 4), check_rand(1, 5), stride);
+            one(check_rand(1, 3 * check_now.gemm_nr), m, check_rand(1, 4), check_rand(1, 5), stride, stride % 2 == 0);
     for (size_t n = 1; n <= 2 * check_now.gemm_nr + 1; n++)
-        one(n, check_rand(1, 40), check_rand(0, 9), check_rand(1, 7), check_rand(1, 9));
-    one(check_now.gemm_nr, check_now.gemm_mr, 1, 0, 1);
+        one(n, check_rand(1, 40), check_rand(0, 9), check_rand(1, 7), check_rand(1, 9), n % 2 == 0);
+    for (size_t m = 1; m <= 4 * check_now.gemm_mr; m += 3)
+        one(check_rand(1, 3) * check_now.gemm_nr, m, 3, 3, 1, true);
+    one(check_now.gemm_nr, check_now.gemm_mr, 1, 0, 1, false);
 }
