@@ -469,6 +469,10 @@ LINNET_API linnet_status linnet_model_save(const linnet_model *m, const char *pa
  * model read from .lnt whose input shapes are declared (open dimensions count as 1). A session that wants the
  * same (instruction-set level, options, version of the library) starts from that file without packing; any
  * other packs as always. May be called for several levels. Not to be called while other threads use the model.
+ *
+ * Such a file has most weights twice, and opening it reads those alone that sessions will. The others are checked by
+ * whoever first reads them: where the file is damaged there, a session, linnet_model_weight() or
+ * linnet_model_write() answers LINNET_ERR_FORMAT.
  */
 LINNET_API linnet_status linnet_model_pack(linnet_model *m, const linnet_options *opt, linnet_error *err);
 

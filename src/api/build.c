@@ -280,7 +280,8 @@ linnet_status linnet_model_write(const linnet_model *m, linnet_write_fn write, v
         return LINNET_ERR_ARGUMENT;
     if (!write || !m->finished)
         return ln_fail(err, LINNET_ERR_ARGUMENT, write ? "the model is not finished" : "write is NULL");
-    return ln_lnt_write(m->graph, m->tests, &m->packs, write, user, &m->alloc, err);
+    const linnet_status st = ln_prove(m, NULL, NULL, err);
+    return st ? st : ln_lnt_write(m->graph, m->tests, &m->packs, write, user, &m->alloc, err);
 }
 
 /* Plan for the declared shapes, open dimensions as 1. */
@@ -309,7 +310,8 @@ linnet_status linnet_model_pack(linnet_model *m, const linnet_options *opt, linn
     linnet_status st = linnet_session_create(m, opt, &s, err);
     if (st)
         return st;
-    st = build_plan(s, err);
+    if ((st = build_plan(s, err)) == LINNET_OK)
+        st = ln_prove(m, NULL, NULL, err);
     if (!st && (st = ln_cache_collect(m->cache, &m->packs, &m->arena, &packs)) != LINNET_OK)
         ln_fail(err, st, "out of memory for a list of packed weights");
     if (!st)

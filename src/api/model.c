@@ -350,6 +350,9 @@ linnet_status linnet_model_weight(const linnet_model *m, size_t i, linnet_value_
         if (!v->constant || i-- > 0)
             continue;
         ln_value_info(v, out);
+        const linnet_status st = data ? ln_prove_value(m, (int32_t)k, NULL) : LINNET_OK;
+        if (st)
+            return st;
         if (data && v->size && !(*data = ln_model_aligned((linnet_model *)(uintptr_t)m, v, NULL)))
             return LINNET_ERR_MEMORY;
         if (data && !v->size)

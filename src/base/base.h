@@ -201,6 +201,8 @@ bool ln_utf8_ok(const char *s, size_t length);
 bool ln_text_ok(const char *s, size_t length);
 
 uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0 */
+/* The checksum of bytes of a file mapping that are not likely to be wanted soon: their pages go back. */
+uint32_t ln_crc32c_aside(const void *data, size_t size);
 
 /* ---- number formats ------------------------------------------------------ */
 

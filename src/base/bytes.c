@@ -207,6 +207,22 @@ uint32_t ln_crc32c(uint32_t crc, const void *data, size_t size)
     return ~(size >= 64 && crc_has_fast() ? crc_fast(~crc, data, size) : crc_plain(~crc, data, size));
 }
 
+#define CRC_ASIDE ((size_t)4 << 20) /* bytes whose pages go back at a time */
+
+uint32_t ln_crc32c_aside(const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    uint32_t crc = 0;
+
+    for (size_t at = 0, n; at < size; at += n) {
+        n = LN_MIN(CRC_ASIDE, size - at);
+        crc = ln_crc32c(crc, p + at, n);
+        ln_pages_drop(p + at, n);
+    }
+    return crc;
+}
+
+#undef CRC_ASIDE
 #undef CRC_BIT
 #undef CRC_1
 #undef CRC_4

@@ -21,8 +21,6 @@ typedef struct lnt_graph {
     int32_t   depth;
 } lnt_graph;
 
-#define LNT_DROP ((size_t)4 << 20) /* bytes read at a time where their pages are given back */
-
 enum { LNT_TEXT = 1, LNT_NAME = 2, LNT_USED = 4 }; /* fit as text, fit as a name, somebody's */
 
 typedef struct lnt_file {
@@ -34,6 +32,9 @@ typedef struct lnt_file {
     linnet_tensor *tensor;
     bool           shared; /* others may change the bytes */
     bool           packed; /* the file has packed weights */
+    bool           sums;   /* and a checksum for each tensor, which stands for that of DATA */
+    size_t         constants; /* of the root graph: the first tensors */
+    ln_packs      *packs;  /* where those that are not looked at are noted */
     uint8_t       *string; /* LNT_* per byte of STRINGS, of the string that begins there */
     linnet_error  *err;
 } lnt_file;
@@ -100,21 +101,6 @@ static linnet_status lnt_header(lnt_file *f, const uint8_t *data, size_t size, s
     return LINNET_OK;
 }
 
-/* drop: the bytes are not likely to be wanted soon. */
-static uint32_t lnt_checksum(const lnt_file *f, const uint8_t *p, size_t size, bool drop)
-{
-    const size_t most = drop && f->shared ? LNT_DROP : size;
-    uint32_t crc = 0;
-
-    for (size_t at = 0, n; at < size; at += n) {
-        n = LN_MIN(most, size - at);
-        crc = ln_crc32c(crc, p + at, n);
-        if (n < size)
-            ln_pages_drop(p + at, n);
-    }
-    return crc;
-}
-
 /* One line of the table; *end is the end of what came before, and moves on. */
 static linnet_status lnt_section(lnt_file *f, const uint8_t *data, size_t size, size_t line, size_t *end,
                                  uint32_t *last_kind)
@@ -136,7 +122,9 @@ static linnet_status lnt_section(lnt_file *f, const uint8_t *data, size_t size, 
     const uint8_t *content = data + start;
     if (f->shared && records && kind < LN_LNT_END && !(content = ln_arena_copy(f->arena, content, (size_t)bytes)))
         return lnt_full(f);
-    if (lnt_checksum(f, content, (size_t)bytes, kind == LN_LNT_DATA && f->packed) != ln_le32(p + 24))
+    const bool aside = f->shared && kind == LN_LNT_DATA && f->packed;
+    if (!(kind == LN_LNT_DATA && f->sums) &&
+        (aside ? ln_crc32c_aside(content, (size_t)bytes) : ln_crc32c(0, content, (size_t)bytes)) != ln_le32(p + 24))
         return lnt_bad(f, start, "checksum differs for the section");
     if (kind >= LN_LNT_END)
         return flags & LN_LNT_MUST ? ln_fail(f->err, LINNET_ERR_UNSUPPORTED, ".lnt: section of unknown kind %u", kind)
@@ -158,7 +146,11 @@ static linnet_status lnt_frame(lnt_file *f, const uint8_t *data, size_t size)
     if (st)
         return st;
     size_t end = LN_LNT_HEADER + sections * LN_LNT_ENTRY;
-    f->packed = sections && ln_le32(data + end - LN_LNT_ENTRY) == LN_LNT_PACKED;
+    for (size_t i = 0; i < sections; i++) {
+        const uint32_t line = ln_le32(data + LN_LNT_HEADER + i * LN_LNT_ENTRY);
+        f->packed = f->packed || line == LN_LNT_PACKED;
+        f->sums = f->sums || line == LN_LNT_SUMS;
+    }
     for (size_t i = 0; i < sections; i++)
         if ((st = lnt_section(f, data, size, LN_LNT_HEADER + i * LN_LNT_ENTRY, &end, &kind)) != LINNET_OK)
             return st;
@@ -281,6 +273,21 @@ static linnet_status lnt_elements(lnt_file *f, linnet_tensor *t, const uint8_t *
     return LINNET_OK;
 }
 
+/* True for large weights of the root graph in a file that proves each alone: a plan does it (prove.c). */
+static bool lnt_left_alone(const lnt_file *f, size_t i)
+{
+    return f->sums && i < f->constants && ln_desc_bulk(&f->tensor[i].desc);
+}
+
+/* Tensor i, whose elements are the bytes at p, against its checksum. */
+static linnet_status lnt_prove(lnt_file *f, size_t i, const uint8_t *p, size_t bytes)
+{
+    if (!f->sums || lnt_left_alone(f, i) || ln_crc32c(0, p, bytes) == ln_le32(lnt_at(f, LN_LNT_SUMS, i)))
+        return LINNET_OK;
+    return lnt_bad(f, f->section[LN_LNT_DATA].base + (size_t)(p - f->section[LN_LNT_DATA].data),
+                   "checksum differs for the tensor");
+}
+
 static linnet_status lnt_read_tensors(lnt_file *f)
 {
     const size_t n = f->count[LN_LNT_TENSORS], all = f->section[LN_LNT_DATA].size;
@@ -290,6 +297,8 @@ static linnet_status lnt_read_tensors(lnt_file *f)
     f->tensor = ln_arena_alloc(f->arena, n, sizeof *f->tensor);
     if (!f->tensor)
         return lnt_full(f);
+    if (f->sums && f->count[LN_LNT_SUMS] != n)
+        return lnt_bad(f, f->section[LN_LNT_SUMS].base, "not one checksum for each tensor");
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = lnt_at(f, LN_LNT_TENSORS, i);
         linnet_tensor *t = &f->tensor[i];
@@ -307,11 +316,15 @@ static linnet_status lnt_read_tensors(lnt_file *f)
             return lnt_bad(f, lnt_offset(f, LN_LNT_TENSORS, i), "tensor with more elements than the file has");
         if (!lnt_zeros(data + end, start - end))
             return lnt_bad(f, f->section[LN_LNT_DATA].base + end, "gap that is not zero");
-        const linnet_status st = lnt_elements(f, t, data + start, f->section[LN_LNT_DATA].base + start);
+        linnet_status st = lnt_prove(f, i, data + start, bytes);
+        if (!st)
+            st = lnt_elements(f, t, data + start, f->section[LN_LNT_DATA].base + start);
         if (st)
             return st;
         end = start + bytes;
     }
+    if (f->sums && f->shared)
+        ln_pages_drop(data, all); /* what was read is copied */
     return end == all ? LINNET_OK : lnt_bad(f, f->section[LN_LNT_DATA].base + end, "data that no tensor has");
 }
 
@@ -418,6 +431,7 @@ static linnet_status lnt_walk(lnt_file *f, size_t *test_tensor)
         at.number != f->count[LN_LNT_NUMBERS])
         return lnt_bad(f, f->section[LN_LNT_GRAPHS].base, "records that no graph has, beside those of the graphs");
     *test_tensor = at.tensor;
+    f->constants = f->count[LN_LNT_GRAPHS] > 1 ? f->graph[1].at.constant : at.constant;
     return LINNET_OK;
 }
 
@@ -459,6 +473,12 @@ static linnet_status lnt_build_values(lnt_file *f, lnt_graph *k)
             return lnt_bad(f, where, "value whose name is taken");
         if (flags & LN_LNT_CONSTANT) {
             const linnet_tensor *t = &f->tensor[tensor++];
+            if (k == f->graph && lnt_left_alone(f, tensor - 1)) {
+                ln_sum *sum = &f->packs->sum[f->packs->sum_count++];
+                sum->value = index;
+                sum->crc = ln_le32(lnt_at(f, LN_LNT_SUMS, tensor - 1));
+                atomic_init(&sum->proved, false);
+            }
             if (flags != LN_LNT_CONSTANT || d.dtype || d.rank != -1)
                 return lnt_bad(f, where, "bad value");
             if ((st = ln_graph_constant(k->g, name, &t->desc, t->data, t->size, NULL, f->err)) != LINNET_OK)
@@ -667,7 +687,7 @@ static linnet_status lnt_read_packs(lnt_file *f, ln_packs *packs)
     return end == all ? LINNET_OK : lnt_bad(f, f->section[LN_LNT_PACKED].base + end, "packed weights that nobody has");
 }
 
-static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, size_t size, ln_tests *tests, ln_packs *packs)
+static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, size_t size, ln_tests *tests)
 {
     size_t test_tensor = 0;
     linnet_status st;
@@ -677,13 +697,16 @@ static linnet_status lnt_read(lnt_file *f, ln_graph *g, const uint8_t *data, siz
         (st = lnt_read_tensors(f)) != LINNET_OK)
         return st;
     f->graph[0].g = g;
+    f->packs->sum = ln_arena_alloc(f->arena, f->sums ? f->constants : 0, sizeof *f->packs->sum);
+    if (!f->packs->sum)
+        return lnt_full(f);
     for (size_t k = 1; k < f->count[LN_LNT_GRAPHS]; k++)
         if ((st = ln_graph_new(f->arena, g->limits, f->graph[f->graph[k].parent].g, &f->graph[k].g, f->err)) != LINNET_OK)
             return st;
     for (size_t k = f->count[LN_LNT_GRAPHS]; k-- > 0;)
         if ((st = lnt_build_graph(f, &f->graph[k])) != LINNET_OK)
             return st;
-    if ((st = lnt_read_tests(f, g, test_tensor, tests)) != LINNET_OK || (st = lnt_read_packs(f, packs)) != LINNET_OK)
+    if ((st = lnt_read_tests(f, g, test_tensor, tests)) != LINNET_OK || (st = lnt_read_packs(f, f->packs)) != LINNET_OK)
         return st;
     return lnt_check_used(f);
 }
@@ -697,12 +720,10 @@ linnet_status ln_lnt_read(ln_graph *g, const void *data, size_t size, bool share
                           ln_tests *tests, ln_packs *packs, linnet_error *err)
 {
     const linnet_allocator alloc = ln_allocator(opt);
-    lnt_file f = { .arena = g->arena, .shared = shared, .err = err };
+    lnt_file f = { .arena = g->arena, .shared = shared, .packs = packs, .err = err };
 
     ln_arena_init(&f.temp, &alloc, SIZE_MAX);
-    const linnet_status st = lnt_read(&f, g, data, size, tests, packs);
+    const linnet_status st = lnt_read(&f, g, data, size, tests);
     ln_arena_free(&f.temp);
     return st;
 }
-
-#undef LNT_DROP

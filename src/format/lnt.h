@@ -26,10 +26,11 @@
     X(TESTS,   24, 0)    \
     X(DATA,     1, 1)    \
     X(PACKS,   32, 0)    \
-    X(PACKED,   1, 0)
+    X(PACKED,   1, 0)    \
+    X(SUMS,     4, 0)
 
 #define LN_LNT_ENUM(name, record, must) LN_LNT_##name,
-enum { LN_LNT_NONE, LN_LNT_LIST(LN_LNT_ENUM) LN_LNT_END };
+enum { LN_LNT_NONE, LN_LNT_LIST(LN_LNT_ENUM) LN_LNT_END }; /* numbers of files: new ones at the end */
 #undef LN_LNT_ENUM
 
 #define LN_LNT_MUST 1u /* flag of a section: a reader that does not know it must refuse the file */

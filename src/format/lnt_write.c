@@ -445,22 +445,36 @@ static void lnt_send_gap(lnt_sink *s)
     lnt_send(s, zero, (size_t)((LN_ALIGN - s->size % LN_ALIGN) % LN_ALIGN));
 }
 
+static void lnt_send_tensor(lnt_out *o, lnt_sink *s, const linnet_tensor *t)
+{
+    if (t->desc.dtype != LINNET_STRING) {
+        lnt_send(s, t->data, t->size);
+        return;
+    }
+    for (size_t k = 0; k < ln_count(&t->desc) && t->size; k++) {
+        uint8_t b[4];
+        lnt_le32(b, lnt_ref(o, ((const char *const *)t->data)[k]));
+        lnt_send(s, b, sizeof b);
+    }
+}
+
 static void lnt_send_elements(lnt_out *o, lnt_sink *s)
 {
     for (size_t i = 0; i < o->tensor_count && s->st == LINNET_OK; i++) {
-        const linnet_tensor *t = o->tensor[i];
-        if (t->size == 0)
+        if (o->tensor[i]->size == 0)
             continue;
         lnt_send_gap(s);
-        if (t->desc.dtype != LINNET_STRING) {
-            lnt_send(s, t->data, t->size);
-            continue;
-        }
-        for (size_t k = 0; k < ln_count(&t->desc); k++) {
-            uint8_t b[4];
-            lnt_le32(b, lnt_ref(o, ((const char *const *)t->data)[k]));
-            lnt_send(s, b, sizeof b);
-        }
+        lnt_send_tensor(o, s, o->tensor[i]);
+    }
+}
+
+/* For files with packed weights, whose readers leave tensors alone. */
+static void lnt_put_sums(lnt_out *o)
+{
+    for (size_t i = 0; i < o->tensor_count && o->packs->count; i++) {
+        lnt_sink sum = { .write = NULL };
+        lnt_send_tensor(o, &sum, o->tensor[i]);
+        lnt_u32(o, LN_LNT_SUMS, sum.crc);
     }
 }
 
@@ -527,7 +541,7 @@ static linnet_status lnt_write_file(lnt_out *o, linnet_write_fn write, void *use
 linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, const ln_packs *packs, linnet_write_fn write,
                            void *user, const linnet_allocator *alloc, linnet_error *err)
 {
-    const ln_packs none = { NULL, 0 };
+    const ln_packs none = { 0 };
     lnt_out o = { .alloc = alloc, .packs = packs ? packs : &none };
     linnet_status st = LINNET_OK;
 
@@ -538,6 +552,8 @@ linnet_status ln_lnt_write(const ln_graph *g, const ln_tests *tests, const ln_pa
     if (!o.full)
         lnt_put_all(&o, g, tests);
     lnt_put_packs(&o);
+    if (!o.full)
+        lnt_put_sums(&o);
     if (o.unfit)
         st = ln_fail(err, LINNET_ERR_ARGUMENT,
                      ".lnt: a text that is not UTF-8, or a name that is too long or has control characters");

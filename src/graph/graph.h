@@ -10,6 +10,8 @@
 
 #include "../op/op.h"
 
+#include <stdatomic.h>
+
 #define LN_NONE     (-1)
 #define LN_UNKNOWN  (-1) /* a dimension that the model leaves open */
 
@@ -41,9 +43,17 @@ typedef struct ln_pack {
     const void *data;
     size_t      size;
 } ln_pack;
+/* A constant of the root graph that the reader of such a file did not look at, and the checksum to prove it by. */
+typedef struct ln_sum {
+    int32_t     value;
+    uint32_t    crc;
+    atomic_bool proved;
+} ln_sum;
 typedef struct ln_packs {
     ln_pack *pack;
     size_t   count;
+    ln_sum  *sum;
+    size_t   sum_count;
 } ln_packs;
 
 /* -1, 0, 1 as a comes before b, is the same, or comes behind it. */

@@ -137,6 +137,14 @@ static void *cache_from_file(const ln_cache *c, const uint64_t key[4])
     return NULL;
 }
 
+bool ln_cache_given(const ln_cache *c, const void *p)
+{
+    const ln_packs *k = c->packs;
+
+    return k && k->count && (uintptr_t)p >= (uintptr_t)k->pack[0].data &&
+           (uintptr_t)p <= (uintptr_t)k->pack[k->count - 1].data;
+}
+
 /* Zeroed memory of e->size bytes into e->data. */
 static bool cache_memory(ln_cache *c, cache_entry *e)
 {
@@ -249,7 +257,7 @@ linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *are
         for (size_t i = 0; i < n; i++) /* those of the file were found twice */
             if (kept == 0 || ln_pack_order(&v[kept - 1], &v[i]) != 0)
                 v[kept++] = v[i];
-        *out = (ln_packs){ v, kept };
+        *out = (ln_packs){ .pack = v, .count = kept };
         st = LINNET_OK;
     }
     cache_leave(&c->lock);

@@ -178,6 +178,10 @@ static linnet_status derive(ln_prepare *q, int32_t input, uint64_t key, const de
     }
     if (!*out)
         return infer_full(q->err);
+    if (id && ln_cache_given(pl->model->cache, *out))
+        pl->given |= 1u << input % 32;
+    else
+        pl->made |= 1u << input % 32;
     if (work.from_file) /* also where nothing had to be made */
         ln_pages_drop(work.src, work.src_size);
     pl->plan->weight_bytes += d->bytes;

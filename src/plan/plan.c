@@ -28,6 +28,7 @@ typedef struct plan_work {
     plan_value *value;
     ln_buffer   *block;   size_t block_count;
     int32_t    *step_workspace; /* per step: block, or LN_NONE */
+    int32_t    *unread;   /* per value of the model: steps that take it in a form that the file has; NULL: all are proved */
     linnet_error *err;
 } plan_work;
 
@@ -256,6 +257,42 @@ static linnet_status plan_align(plan_work *w, const ln_node *n, uint32_t as_they
     return LINNET_OK;
 }
 
+/* Node n does not look at those of its inputs, which a file has packed; but at its other constants. */
+static void plan_count_unread(plan_work *w, const ln_node *n, uint32_t unread)
+{
+    for (int32_t i = 0; i < n->in_count && w->unread; i++) {
+        if (n->in[i] == LN_NONE || (size_t)n->in[i] >= w->pl.model->graph->value_count)
+            continue;
+        int32_t *count = &w->unread[n->in[i]];
+        *count = i < 32 && unread >> i & 1 && *count != LN_NONE ? *count + 1 : LN_NONE;
+    }
+}
+
+typedef struct plan_uses { const int32_t *unread, *use; } plan_uses;
+
+/* False where each use of a weight in the model became a step that does not read it. */
+static bool plan_reads(const void *user, int32_t value)
+{
+    const plan_uses *u = user;
+
+    return u->unread[value] == 0 || u->unread[value] != u->use[value];
+}
+
+/* Weights that this plan reads, or was made from, are those of the file. */
+static linnet_status plan_prove(plan_work *w)
+{
+    const ln_graph *g = w->pl.model->graph;
+    int32_t *use = w->unread ? ln_arena_alloc(w->pl.brief, g->value_count + 1, sizeof *use) : NULL;
+    const plan_uses uses = { w->unread, use };
+
+    if (!w->unread)
+        return LINNET_OK;
+    if (!use)
+        return plan_full(w->err);
+    ln_graph_uses(g, use);
+    return ln_prove(w->pl.model, plan_reads, &uses, w->err);
+}
+
 /* The descs that a step's operator sees for outputs include those nobody wants. */
 static linnet_status plan_prepare(plan_work *w, ln_step *s, ln_prepare *q)
 {
@@ -279,10 +316,12 @@ static linnet_status plan_prepare(plan_work *w, ln_step *s, ln_prepare *q)
     if (st)
         return st == LN_WAIT ? ln_fail(w->err, LINNET_ERR_UNSUPPORTED, "layer \"%s\" cannot be planned", n->name) : st;
     w->pl.id = id;
+    w->pl.given = w->pl.made = 0;
     st = ln_node_prepare(&w->pl, n, q, (void *)(uintptr_t)s->run.state, s->run.in_desc, s->run.out_desc, value,
                          &w->plan->kernel, w->err);
     if (st || (st = plan_align(w, n, q->unread)) != LINNET_OK)
         return st;
+    plan_count_unread(w, n, q->unread & w->pl.given & ~w->pl.made);
     s->phases = q->phases;
     memcpy(s->tasks, q->tasks, sizeof s->tasks);
     s->parallel = q->work >= PLAN_PARALLEL_WORK;
@@ -708,6 +747,9 @@ static linnet_status plan_build(plan_work *w, const ln_graph *graph, const ln_de
     if ((st = ln_graph_clone(graph, w->pl.brief, &w->g, w->err)) != LINNET_OK)
         return st;
     w->pl.g = w->g;
+    if (graph == w->pl.model->graph && w->pl.model->packs.sum_count &&
+        !(w->unread = ln_arena_alloc(w->pl.brief, graph->value_count + 1, sizeof *w->unread)))
+        return plan_full(w->err);
     if ((st = plan_check_inputs(w, input)) != LINNET_OK || (st = plan_rewrite(w)) != LINNET_OK ||
         (st = plan_values(w)) != LINNET_OK)
         return st;
@@ -717,7 +759,7 @@ static linnet_status plan_build(plan_work *w, const ln_graph *graph, const ln_de
     p->input = ln_arena_copy(w->pl.keep, input, (p->input_count + 1) * sizeof *input);
     if (!p->input)
         return plan_full(w->err);
-    if ((st = plan_steps(w)) != LINNET_OK || (st = plan_results(w, &copy_block)) != LINNET_OK ||
+    if ((st = plan_steps(w)) != LINNET_OK || (st = plan_prove(w)) != LINNET_OK || (st = plan_results(w, &copy_block)) != LINNET_OK ||
         (st = plan_readers(w)) != LINNET_OK)
         return st;
     p->input_slot = ln_arena_alloc(w->pl.keep, p->input_count + 1, sizeof *p->input_slot);

@@ -6,6 +6,7 @@
  *   memory.c   where each buffer lies in the arena
  *   plan.c     the steps: operators prepared, pointers resolved
  *   cache.c    derived constants (packed weights) of a model, shared by sessions
+ *   prove.c    checksums of weights that a file's reader left alone
  *   dynamic.c  steps whose shapes are known only while running
  *   session.c  inputs, run, outputs
  *   state.c    outputs that are the inputs of the next run
@@ -62,6 +63,7 @@ void          ln_cache_use(ln_cache *c, const ln_packs *packs); /* take these wh
 /* *out: `packs`, and what was made of the same kind; in memory of `arena`. */
 linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *arena, ln_packs *out);
 void          ln_cache_expect(ln_cache *c, uint64_t bytes); /* about so many will be asked for */
+bool          ln_cache_given(const ln_cache *c, const void *p); /* p is what a file has */
 void          ln_cache_trim(ln_cache *c); /* not many more will be for now */
 
 /*
@@ -70,6 +72,14 @@ void          ln_cache_trim(ln_cache *c); /* not many more will be for now */
  */
 const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint64_t limit,
                          ln_pass_make make, const void *ctx, uint64_t *id);
+
+/* ---- weights that a file's reader left alone (prove.c) ---- */
+
+/* Value `value` of the model's graph has the checksum that the file says, or was not left alone. */
+linnet_status ln_prove_value(const linnet_model *m, int32_t value, linnet_error *err);
+/* All of them but those that wanted(user, value) does not want. wanted NULL: all. */
+linnet_status ln_prove(const linnet_model *m, bool (*wanted)(const void *user, int32_t value), const void *user,
+                       linnet_error *err);
 
 /* ---- the plan --------------------------------------------------------------------- */
 
@@ -182,6 +192,7 @@ typedef struct ln_planner {
     bool          placed;       /* share nothing with the model's cache */
     bool          to_brief;     /* derived constants of a node that is folded */
     const uint64_t *id;         /* per input of the node being prepared: of a constant, else 0 */
+    uint32_t      given, made;  /* its inputs (as bits) whose packed form a file had; was made */
 } ln_planner;
 
 /* Zeroed LN_ALIGN-aligned memory out of an arena, or NULL. */

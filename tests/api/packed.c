@@ -49,10 +49,11 @@ static linnet_model *make_model(bytes *file)
     strided.stride[0] = strided.stride[1] = 2;
     EXPECT_OK(linnet_model_create(NULL, &m, &test_error));
     EXPECT_OK(linnet_model_add_input(m, "x", LINNET_F32, 4, (int64_t[]){ 1, CHANNELS, SIDE, SIDE }, &test_error));
+    add_weight(m, "b0", 1, (int64_t[]){ CHANNELS });
     add_weight(m, "w0", 4, (int64_t[]){ CHANNELS, CHANNELS, 3, 3 });
     add_weight(m, "w1", 4, (int64_t[]){ CHANNELS, CHANNELS, 3, 3 });
     add_weight(m, "w2", 2, (int64_t[]){ CHANNELS * SIDE * SIDE / 4, 40 });
-    EXPECT_OK(linnet_layer_conv2d(m, "a", "x", "w0", NULL, &plain, &test_error));
+    EXPECT_OK(linnet_layer_conv2d(m, "a", "x", "w0", "b0", &plain, &test_error));
     EXPECT_OK(linnet_layer_conv2d(m, "b", "a", "w1", NULL, &strided, &test_error));
     EXPECT_OK(linnet_layer_flatten(m, "c", "b", &test_error));
     EXPECT_OK(linnet_layer_dense(m, "y", "c", "w2", NULL, 0, LINNET_ACT_NONE, &test_error));
@@ -89,6 +90,16 @@ static bool run(const linnet_model *m, uint32_t isa, float y[40])
 static uint32_t line_kind(const bytes *b, size_t i) { return ln_le32(b->data + HEAD + i * LINE); }
 static size_t line_at(const bytes *b, size_t i) { return (size_t)ln_le64(b->data + HEAD + i * LINE + 8); }
 static size_t line_size(const bytes *b, size_t i) { return (size_t)ln_le64(b->data + HEAD + i * LINE + 16); }
+
+/* The line of the section of that kind, which is there. */
+static size_t line_of(const bytes *b, uint32_t kind)
+{
+    size_t i = 0;
+
+    while (line_kind(b, i) != kind)
+        i++;
+    return i;
+}
 
 static void put_u32(uint8_t *p, uint32_t v)
 {
@@ -128,8 +139,8 @@ void test_packed_weights_are_used(void)
     EXPECT(run(m, LINNET_ISA_SCALAR, want) && run(m, levels, other));
     EXPECT_OK(linnet_model_write(m, keep, &packed, &test_error));
     linnet_model_free(m);
-    const size_t lines = ln_le32(packed.data + 12);
-    EXPECT(line_kind(&packed, lines - 2) == 12 && line_kind(&packed, lines - 1) == 13);
+    const size_t lines = ln_le32(packed.data + 12), last = line_of(&packed, 13);
+    EXPECT(last == lines - 2 && line_kind(&packed, lines - 3) == 12 && line_kind(&packed, lines - 1) == 14);
     EXPECT(packed.size > plain.size);
 
     EXPECT_OK(linnet_model_load(packed.data, packed.size, NULL, &p, &test_error));
@@ -139,10 +150,10 @@ void test_packed_weights_are_used(void)
     EXPECT(again.size == packed.size && memcmp(again.data, packed.data, again.size) == 0);
     linnet_model_free(p);
 
-    memset(packed.data + line_at(&packed, lines - 1), 0x7f, line_size(&packed, lines - 1));
+    memset(packed.data + line_at(&packed, last), 0x7f, line_size(&packed, last));
     EXPECT_STATUS(linnet_model_load(packed.data, packed.size, NULL, &p, &test_error), LINNET_ERR_FORMAT);
     memcpy(packed.data, again.data, again.size);
-    put_u32(packed.data + line_at(&packed, lines - 1), 0x7fc00000); /* a NaN among the weights */
+    put_u32(packed.data + line_at(&packed, last), 0x7fc00000); /* a NaN among the weights */
     seal(&packed);
     EXPECT_OK(linnet_model_load(packed.data, packed.size, NULL, &p, &test_error));
     EXPECT(run(p, LINNET_ISA_SCALAR, got) && memcmp(got, want, sizeof got) != 0);
@@ -163,7 +174,7 @@ void test_packed_records_damaged(void)
     pack_level(m, LINNET_ISA_SCALAR);
     EXPECT_OK(linnet_model_write(m, keep, &packed, &test_error));
     linnet_model_free(m);
-    const size_t lines = ln_le32(packed.data + 12), at = line_at(&packed, lines - 2), size = line_size(&packed, lines - 2);
+    const size_t line = line_of(&packed, 12), at = line_at(&packed, line), size = line_size(&packed, line);
     EXPECT(size >= 2 * 32 && size % 32 == 0);
     for (size_t i = 0; i < size; i++)
         for (int bit = 0; bit < 8; bit += 7) {
@@ -180,6 +191,66 @@ void test_packed_records_damaged(void)
         }
     free(plain.data);
     free(packed.data);
+}
+
+/* Where the elements of tensor i lie, all of them f32; their number in *count. */
+static size_t tensor_at(const bytes *b, size_t i, size_t *count)
+{
+    size_t end = 0, start = 0;
+
+    for (size_t k = 0; k <= i; k++) {
+        const uint8_t *p = b->data + line_at(b, line_of(b, 9)) + 72 * k;
+        *count = 1;
+        for (uint32_t d = 0; d < ln_le32(p + 4); d++)
+            *count *= (size_t)ln_le64(p + 8 + 8 * d);
+        start = (end + 63) / 64 * 64;
+        end = start + *count * sizeof(float);
+    }
+    return line_at(b, line_of(b, 11)) + start;
+}
+
+/* A byte of every tensor damaged: whoever would read it is told, and nobody else. */
+void test_packed_tensors_damaged(void)
+{
+    const uint32_t levels = linnet_isa_levels();
+    bytes plain, packed = { NULL, 0 }, out = { NULL, 0 };
+    linnet_model *m = make_model(&plain), *p;
+    float want[40], got[40];
+    linnet_value_info info;
+    size_t small = 0, large = 0;
+
+    pack_level(m, LINNET_ISA_SCALAR);
+    EXPECT(run(m, LINNET_ISA_SCALAR, want));
+    EXPECT_OK(linnet_model_write(m, keep, &packed, &test_error));
+    linnet_model_free(m);
+    for (size_t i = 0, count; i < line_size(&packed, line_of(&packed, 14)) / 4; i++) {
+        const size_t at = tensor_at(&packed, i, &count) + count * 2;
+        const void *data;
+        size_t size, told = 0;
+        packed.data[at] ^= 0x10;
+        seal(&packed); /* the checksum of the section is not what finds it */
+        if (linnet_model_load(packed.data, packed.size, NULL, &p, &test_error) == LINNET_OK) {
+            EXPECT(count * sizeof(float) >= 16384);
+            EXPECT(run(p, LINNET_ISA_SCALAR, got) && memcmp(got, want, sizeof got) == 0);
+            EXPECT(levels == LINNET_ISA_SCALAR || !run(p, levels, got));
+            EXPECT_STATUS(linnet_model_write(p, keep, &out, &test_error), LINNET_ERR_FORMAT);
+            EXPECT_STATUS(linnet_model_pack(p, NULL, &test_error), LINNET_ERR_FORMAT);
+            for (size_t k = 0; k < linnet_model_weight_count(p); k++)
+                told += linnet_model_weight(p, k, &info, &data, &size) == LINNET_ERR_FORMAT;
+            EXPECT(told == 1);
+            EXPECT(run(p, LINNET_ISA_SCALAR, got) && memcmp(got, want, sizeof got) == 0);
+            linnet_model_free(p);
+            large++;
+        } else {
+            EXPECT(count * sizeof(float) < 16384 && test_error.code == LINNET_ERR_FORMAT);
+            small++;
+        }
+        packed.data[at] ^= 0x10;
+    }
+    EXPECT(large == 3 && small >= 1);
+    free(plain.data);
+    free(packed.data);
+    free(out.data);
 }
 
 /*
