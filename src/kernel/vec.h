@@ -83,6 +83,7 @@
 #define vf_unord  LN_SYM(vf_unord)
 #define vf_select LN_SYM(vf_select) /* (m, a, b): m ? a : b */
 #define vi_select LN_SYM(vi_select)
+#define vf_look16 LN_SYM(vf_look16) /* (t, i): t[i mod 16] of sixteen floats */
 #define vi_eq     LN_SYM(vi_eq)
 #define vi_gt     LN_SYM(vi_gt)
 #define vm_and    LN_SYM(vm_and)

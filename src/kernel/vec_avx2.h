@@ -117,6 +117,13 @@ LN_INLINE vi vi_select(vm m, vi a, vi b)
 {
     return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m));
 }
+LN_INLINE vf vf_look16(const float *t, vi i)
+{
+    const vf a = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t), i);
+    const vf b = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t + 8), i);
+
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
 LN_INLINE vm vi_eq(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
 LN_INLINE vm vi_gt(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpgt_epi32(a, b)); }
 LN_INLINE vm vm_and(vm a, vm b) { return _mm256_and_ps(a, b); }

@@ -136,6 +136,14 @@ LN_INLINE vm vf_unord(vf a, vf b)
 }
 LN_INLINE vf vf_select(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
 LN_INLINE vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }
+LN_INLINE vf vf_look16(const float *t, vi i)
+{
+    const uint8_t *p = (const uint8_t *)t;
+    const uint8x16x4_t bytes = { { vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48) } };
+    const vi at = vmlaq_n_s32(vdupq_n_s32(0x03020100), vandq_s32(i, vdupq_n_s32(15)), 0x04040404);
+
+    return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_s32(at)));
+}
 LN_INLINE vm vi_eq(vi a, vi b) { return vceqq_s32(a, b); }
 LN_INLINE vm vi_gt(vi a, vi b) { return vcgtq_s32(a, b); }
 LN_INLINE vm vm_and(vm a, vm b) { return vandq_u32(a, b); }

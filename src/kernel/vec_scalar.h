@@ -130,6 +130,7 @@ LN_INLINE vm vf_ne(vf a, vf b) { return a != b; }
 LN_INLINE vm vf_unord(vf a, vf b) { return a != a || b != b; }
 LN_INLINE vf vf_select(vm m, vf a, vf b) { return m ? a : b; }
 LN_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
+LN_INLINE vf vf_look16(const float *t, vi i) { return t[i & 15]; }
 LN_INLINE vm vi_eq(vi a, vi b) { return a == b; }
 LN_INLINE vm vi_gt(vi a, vi b) { return a > b; }
 LN_INLINE vm vm_and(vm a, vm b) { return a & b; }

@@ -140,6 +140,15 @@ LN_INLINE vi vi_select(vm m, vi a, vi b)
 {
     return _mm_blendv_epi8(b, a, _mm_castps_si128(m));
 }
+LN_INLINE vf vf_look16(const float *t, vi i)
+{
+    const vf a = _mm_unpacklo_ps(_mm_load_ss(t + (_mm_extract_epi32(i, 0) & 15)),
+                                 _mm_load_ss(t + (_mm_extract_epi32(i, 1) & 15)));
+    const vf b = _mm_unpacklo_ps(_mm_load_ss(t + (_mm_extract_epi32(i, 2) & 15)),
+                                 _mm_load_ss(t + (_mm_extract_epi32(i, 3) & 15)));
+
+    return _mm_movelh_ps(a, b);
+}
 LN_INLINE vm vi_eq(vi a, vi b) { return _mm_castsi128_ps(_mm_cmpeq_epi32(a, b)); }
 LN_INLINE vm vi_gt(vi a, vi b) { return _mm_castsi128_ps(_mm_cmpgt_epi32(a, b)); }
 LN_INLINE vm vm_and(vm a, vm b) { return _mm_and_ps(a, b); }

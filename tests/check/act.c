@@ -105,7 +105,8 @@ static const float special[] = {
     FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN, 0x1p-149f, -0x1p-149f, 0x1.fffffep-127f, 1e-20f,
     88.72283f, 88.72284f, -87.33655f, -103.97208f, -103.97209f, 104.0f, -200.0f, 9.0f, -9.0f,
     3.92f, -13.5f, -14.2f, 20.0f, 0.625f, 0.92f, 3.14159274f, -6.28318548f, 99999.9f, 1e6f, 1e20f,
-    3.0f, -3.0f, 6.0f, 0.70710677f, 0.70710678f, 0.99999994f, 1.0000001f,
+    3.0f, -3.0f, 6.0f, 0.70710677f, 0.70710678f, 0.99999994f, 1.0000001f, -0.171875f, -2.578125f,
+    -4.984375f, -5.15625f, -5.3125f, -5.312501f, -5.45f, 5.49f, 5.51f,
 };
 
 static void act_compare(const struct act_row *r, size_t n, const float *x, const float *y)
