@@ -244,6 +244,8 @@ typedef struct ln_kernels {
 
     void (*softmax_f32)(size_t n, const float *x, float *y);     /* n >= 1; of one row */
     void (*log_softmax_f32)(size_t n, const float *x, float *y); /* n >= 1 */
+    /* Softmax of `rows` rows of n >= 1, ldx apart, in place; zeros: a row of nothing but -inf gives 0, not NaN. */
+    void (*softmax_rows_f32)(size_t rows, size_t n, float *x, size_t ldx, bool zeros);
     /* y = (x - mean) / sqrt(var + eps) * scale + bias; scale, bias: n floats or NULL;
        *mean and *inv_std (1 / sqrt(var + eps)) are stored where not NULL. n >= 1 */
     void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias,
@@ -256,6 +258,9 @@ typedef struct ln_kernels {
     /* y = sum of w[j] v_j (+ add) over values of n floats, `ldv` apart; add may be NULL or y. */
     void (*attend_values_f32)(size_t n, size_t keys, const float *w, const float *v, size_t ldv, const float *add,
                               float *y);
+    /* Masked scores: x[j] = -inf where m[j] is 0, or -inf; elsewhere x[j] stays, or m[j] is added. */
+    void (*mask_8)(size_t n, const uint8_t *m, float *x);
+    void (*mask_f32)(size_t n, const float *m, float *x);
     /* y[i][j] = x[i][j] * scale[j] + shift[j] for `rows` rows of c; then act. */
     void (*scale_shift_f32)(size_t rows, size_t c, const float *x, const float *scale,
                             const float *shift, ln_act act, float *y);

@@ -169,12 +169,19 @@ static void attention_store_keys(const ln_run *r, const ln_attention *s, const l
 
 /* ---- which keys a query sees ------------------------------------------------------------ */
 
+/* Is what a query sees, before the mask, a matter of where it stands? */
+static bool attention_varies(const ln_attention *s) { return s->causal || s->left >= 0 || s->right >= 0; }
+
 void ln_attention_window(const ln_attention *s, const ln_attention_data *d, size_t b, size_t i, size_t *from,
                          size_t *to)
 {
     const int64_t total = (int64_t)s->total;
     int64_t valid = total, offset = (int64_t)s->past, lo = 0, hi = total;
 
+    *from = 0;
+    *to = s->total;
+    if (!attention_varies(s) && !d->lengths && !s->mask_dtype)
+        return;
     if (d->lengths) {
         valid = LN_MIN(LN_MAX(d->lengths[b], (int64_t)0), total);
         if (!d->past_k)
@@ -202,33 +209,24 @@ size_t ln_attention_mask_at(const ln_attention *s, size_t b, size_t h, size_t i)
 
 /* ---- f32 ------------------------------------------------------------------------------------ */
 
-/* x becomes -inf where the mask says so; false: nothing is left to see. */
-static bool attention_mask_f32(const ln_run *r, const ln_attention *s, const ln_attention_data *d,
-                               size_t mask, size_t from, size_t to, float *x)
+static void attention_mask_f32(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t mask,
+                               size_t n, float *x)
 {
-    bool any = false;
-
-    if (s->mask_dtype == LINNET_BOOL) {
-        const uint8_t *m = (const uint8_t *)d->mask + mask;
-        for (size_t j = from; j < to; j++) {
-            if (!m[j])
-                x[j] = -INFINITY;
-            any |= m[j] != 0;
-        }
-    } else {
-        const float *m = (const float *)d->mask + mask;
-        for (size_t j = from; j < to; j++)
-            any |= m[j] != -INFINITY;
-        any |= s->plain;
-        r->kernel->binary_f32[LN_BIN_ADD](to - from, x + from, 1, m + from, 1, x + from);
-        for (size_t j = from; j < to && !s->plain; j++)
-            if (m[j] == -INFINITY)
-                x[j] = -INFINITY; /* also where the score is +inf or NaN */
-    }
-    return any;
+    if (s->mask_dtype == LINNET_BOOL)
+        r->kernel->mask_8(n, (const uint8_t *)d->mask + mask, x);
+    else if (s->plain) /* a sum like any other */
+        r->kernel->binary_f32[LN_BIN_ADD](n, x, 1, (const float *)d->mask + mask, 1, x);
+    else
+        r->kernel->mask_f32(n, (const float *)d->mask + mask, x);
 }
 
-/* A row of scores becomes weights, for keys [lo, hi); all others get 0 or -inf. */
+static void attention_hide(float *x, size_t from, size_t to)
+{
+    for (; from < to; from++)
+        x[from] = -INFINITY;
+}
+
+/* A row of scores, for keys [lo, hi), becomes what softmax takes: -inf at keys that query i does not see. */
 static void attention_row(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b,
                           size_t h, size_t i, size_t lo, size_t hi, float *x)
 {
@@ -236,7 +234,6 @@ static void attention_row(const ln_run *r, const ln_attention *s, const ln_atten
     float *shown = d->qk ? (float *)d->qk + ((b * s->q_heads + h) * s->q_len + i) * s->total : NULL;
     const size_t bytes = s->total * sizeof *x;
     size_t from, to;
-    bool any;
 
     if (shown && s->qk_mode == LN_QK_RAW)
         memcpy(shown, x, bytes);
@@ -248,24 +245,28 @@ static void attention_row(const ln_run *r, const ln_attention *s, const ln_atten
     if (shown && s->qk_mode == LN_QK_SOFTCAP)
         memcpy(shown, x, bytes);
     ln_attention_window(s, d, b, i, &from, &to);
-    any = to > from;
-    if (any && s->mask_dtype)
-        any = attention_mask_f32(r, s, d, ln_attention_mask_at(s, b, h, i), from, to, x);
+    from = LN_MIN(LN_MAX(from, lo), hi);
+    to = LN_MIN(LN_MAX(to, from), hi);
+    if (s->mask_dtype && to > from)
+        attention_mask_f32(r, s, d, ln_attention_mask_at(s, b, h, i) + from, to - from, x + from);
+    attention_hide(x, lo, from);
+    attention_hide(x, to, hi);
     if (shown && s->qk_mode == LN_QK_MASKED)
-        for (size_t j = 0; j < s->total; j++)
-            shown[j] = j >= from && j < to ? x[j] : -INFINITY;
-    if (any && s->mask_dtype && !s->plain)
-        any = r->kernel->reduce_all_f32[LN_RED_MAX](to - from, x + from) != -INFINITY;
-    if (any || (s->plain && to > from))
-        r->kernel->softmax_f32(to - from, x + from, x + from);
-    else
-        to = from;
-    if (lo < LN_MIN(from, hi))
-        memset(x + lo, 0, (LN_MIN(from, hi) - lo) * sizeof *x);
-    if (LN_MAX(to, lo) < hi)
-        memset(x + LN_MAX(to, lo), 0, (hi - LN_MAX(to, lo)) * sizeof *x);
-    if (shown && s->qk_mode == LN_QK_SOFTMAX)
         memcpy(shown, x, bytes);
+}
+
+/* Scores of queries [i, i + rows), for keys [lo, hi) of each, become weights. */
+static void attention_weights(const ln_run *r, const ln_attention *s, const ln_attention_data *d, size_t b, size_t h,
+                              size_t i, size_t rows, size_t lo, size_t hi, float *x)
+{
+    float *shown = d->qk ? (float *)d->qk + ((b * s->q_heads + h) * s->q_len + i) * s->total : NULL;
+
+    for (size_t t = 0; t < rows; t++)
+        attention_row(r, s, d, b, h, i + t, lo, hi, x + t * s->total);
+    if (hi > lo)
+        r->kernel->softmax_rows_f32(rows, hi - lo, x + lo, s->total, !s->plain);
+    if (shown && s->qk_mode == LN_QK_SOFTMAX)
+        memcpy(shown, x, rows * s->total * sizeof *x);
 }
 
 static const float *attention_f32(const ln_attention *s, const void *old, const void *fresh,
@@ -293,7 +294,7 @@ static void attention_direct(const ln_run *r, const ln_attention *s, const ln_at
         r->kernel->attend_scores_f32(s->head, to - mid, q,
                                      attention_f32(s, d->past_k, d->k, &s->k, s->head, b, group, mid), s->k.row,
                                      (float)s->scale, x + mid);
-    attention_row(r, s, d, b, h, i, from, to, x);
+    attention_weights(r, s, d, b, h, i, 1, from, to, x);
     if (!d->y)
         return;
     float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
@@ -314,7 +315,7 @@ static void attention_span(const ln_attention *s, const ln_attention_data *d, si
 {
     *lo = s->total;
     *hi = 0;
-    for (size_t t = 0; t < rows; t++) {
+    for (size_t t = 0; t < (attention_varies(s) ? rows : 1); t++) {
         size_t from, to;
         ln_attention_window(s, d, b, i + t, &from, &to);
         if (from < to) {
@@ -348,8 +349,7 @@ static void attention_tile(const ln_run *r, const ln_attention *s, const ln_atte
         g.b = packed + s->k_at + (first + k / s->key_block) * s->k_packed;
         r->kernel->gemm_f32(&g, rows, row, x + k, s->total, NULL, 0, 0, g.n);
     }
-    for (size_t t = 0; t < rows; t++)
-        attention_row(r, s, d, b, h, i + t, lo, hi, x + t * s->total);
+    attention_weights(r, s, d, b, h, i, rows, lo, hi, x);
     if (!d->y)
         return;
     float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
@@ -362,7 +362,8 @@ static void attention_tile(const ln_run *r, const ln_attention *s, const ln_atte
         g.b = packed + s->v_at + (first + k / s->key_block) * s->v_packed;
         for (size_t t = 0; t < rows; t++) {
             row[t] = x + t * s->total + k;
-            memset(x + t * s->total + k + used, 0, (g.k - used) * sizeof *x);
+            if (g.k > used)
+                memset(x + t * s->total + k + used, 0, (g.k - used) * sizeof *x);
         }
         r->kernel->gemm_f32(&g, rows, row, y, s->y.row, k > lo ? y : NULL, s->y.row, 0, g.n);
     }

@@ -1,5 +1,5 @@
 /*
- * attention.c - one query against keys and values: scores and weighted sums, every width and count.
+ * attention.c - one query against keys and values: scores and weighted sums, every width and count; masks.
  */
 #include "check.h"
 
@@ -52,8 +52,36 @@ static void attend_values(size_t n, size_t keys, bool with)
     check_same(add, y, n * sizeof *y);
 }
 
+static void attend_mask(size_t n)
+{
+    check_case("n=%zu", n);
+    float *x = check_buf(n), *y = check_buf(n), *want = check_buf(n), *m = check_buf(n);
+    float *b = check_buf((n + 3) / 4);
+    uint8_t *bits = (uint8_t *)b + (n + 3) / 4 * 4 - n; /* ends where the buffer does */
+    check_fill(x, n, -2.0f, 2.0f);
+    check_fill(m, n, -2.0f, 2.0f);
+    for (size_t i = 0; i < n; i++) {
+        bits[i] = (uint8_t)(check_rand(0, 2) * 100);
+        m[i] = check_rand(0, 2) ? m[i] : -INFINITY;
+        x[i] = check_rand(0, 9) ? x[i] : check_rand(0, 1) ? NAN : INFINITY;
+    }
+    memcpy(y, x, n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        want[i] = bits[i] ? x[i] : -INFINITY;
+    check_now.mask_8(n, bits, y);
+    check_same(y, want, n * sizeof *y);
+    for (size_t i = 0; i < n; i++)
+        want[i] = m[i] == -INFINITY ? -INFINITY : x[i] + m[i];
+    check_now.mask_f32(n, m, x);
+    for (size_t i = 0; i < n; i++)
+        check_ok(isnan(want[i]) ? isnan(x[i]) : x[i] == want[i], "a masked sum is wrong");
+}
+
 void check_attention(void)
 {
+    if (check_begin("mask_8", CHECK_ENTRY(mask_8)) | check_begin("mask_f32", CHECK_ENTRY(mask_f32)))
+        for (size_t n = 0; n < 70; n++)
+            attend_mask(n);
     if (check_begin("attend_scores_f32", CHECK_ENTRY(attend_scores_f32)))
         for (size_t a = 0; a < CHECK_COUNT(attend_width); a++)
             for (size_t b = 0; b < CHECK_COUNT(attend_keys); b++)

@@ -78,6 +78,43 @@ static void soft_cases(bool logarithm)
     }
 }
 
+/* Rows at once: the bits of each row alone, what lies between rows unchanged; a row of -inf, and one with a NaN. */
+static void soft_rows(size_t rows, size_t n, bool zeros)
+{
+    const size_t ld = n + check_rand(0, 3), all = (rows - 1) * ld + n, hidden = rows > 2 ? rows / 2 : rows;
+
+    check_case("rows=%zu n=%zu zeros=%d", rows, n, zeros);
+    float *x = check_buf(all), *want = check_buf(all), *row = check_buf(n);
+    check_fill(x, all, -9.0f, 9.0f);
+    if (rows > 4)
+        x[(rows - 2) * ld + n / 2] = NAN;
+    for (size_t i = 0; i < n && hidden < rows; i++)
+        x[hidden * ld + i] = -INFINITY;
+    memcpy(want, x, all * sizeof *x);
+    check_now.softmax_rows_f32(rows, n, x, ld, zeros);
+    for (size_t r = 0; r < rows; r++) {
+        check_now.softmax_f32(n, want + r * ld, row);
+        if (r == hidden && zeros)
+            memset(row, 0, n * sizeof *row);
+        for (size_t i = 0; i < n; i++)
+            check_ok(isnan(row[i]) ? isnan(x[r * ld + i]) : x[r * ld + i] == row[i],
+                     "a row among others and alone give different bits");
+        if (r + 1 < rows)
+            check_same(x + r * ld + n, want + r * ld + n, (ld - n) * sizeof *x);
+    }
+}
+
+static void soft_all_rows(void)
+{
+    static const size_t width[] = { 1, 3, 8, 17, 32, 33, 128, 255, 1000, 4099 };
+
+    for (size_t w = 0; w < CHECK_COUNT(width); w++)
+        for (size_t rows = 1; rows < 40; rows += 1 + rows / 3) {
+            soft_rows(rows, width[w], false);
+            soft_rows(rows, width[w], true);
+        }
+}
+
 typedef struct soft_time { void (*run)(size_t n, const float *x, float *y); size_t n; float *x, *y; } soft_time;
 
 static void soft_call(void *arg)
@@ -103,6 +140,8 @@ void check_softmax(void)
         soft_cases(false);
         soft_bench(check_now.softmax_f32);
     }
+    if (check_begin("softmax_rows_f32", CHECK_ENTRY(softmax_rows_f32)) && !check_benching())
+        soft_all_rows();
     if (check_begin("log_softmax_f32", CHECK_ENTRY(log_softmax_f32))) {
         soft_cases(true);
         soft_bench(check_now.log_softmax_f32);
