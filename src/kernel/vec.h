@@ -25,6 +25,7 @@
 #define vf LN_SYM(vf)
 #define vi LN_SYM(vi)
 #define vm LN_SYM(vm)
+#define vh LN_SYM(vh)
 
 /* Memory. */
 #define vf_ld  LN_SYM(vf_ld)  /* (p) */
@@ -117,6 +118,18 @@
 #define vf_as_vi LN_SYM(vf_as_vi) /* same bits */
 #define vi_as_vf LN_SYM(vi_as_vf)
 
+/*
+ * vh: half a vector, on levels with LN_VF_HALF = 1: where halves take half of a whole one's time. On the others
+ * it is a whole vector, and nothing uses it.
+ */
+#define vh_ld   LN_SYM(vh_ld)
+#define vh_set  LN_SYM(vh_set)
+#define vh_fma  LN_SYM(vh_fma)
+#define vh_low  LN_SYM(vh_low)  /* (v): its first half */
+#define vh_high LN_SYM(vh_high)
+#define vh_join LN_SYM(vh_join) /* (low, high): a vector of both */
+#define vh_wide LN_SYM(vh_wide) /* (low): the upper half is anything */
+
 /* Built from the above in math.inc and act.inc. */
 #define vf_two_prod LN_SYM(vf_two_prod)
 #define vf_residual LN_SYM(vf_residual)
@@ -130,7 +143,7 @@
 #define vf_act_clip LN_SYM(vf_act_clip)
 
 /*
- * Also per level: LN_VF_LANES, LN_VF_FMA (1: vf_fma rounds once), and
+ * Also per level: LN_VF_LANES, LN_VF_FMA (1: vf_fma rounds once), LN_VF_HALF, and
  * LN_GEMM_MR rows by LN_GEMM_NRV vectors, the register tile of gemm_f32.
  *
  * vf_scale2 rounds once into the denormal range where |v| is in [1/4, 4); NaN

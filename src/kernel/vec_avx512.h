@@ -1,16 +1,19 @@
 /* vec_avx512.h - the vocabulary of vec.h for AVX-512: sixteen lanes, masks in registers. */
 #undef  LN_VF_LANES
 #undef  LN_VF_FMA
+#undef  LN_VF_HALF
 #undef  LN_GEMM_MR
 #undef  LN_GEMM_NRV
 #define LN_VF_LANES 16
 #define LN_VF_FMA   1
+#define LN_VF_HALF  1
 #define LN_GEMM_MR  14
 #define LN_GEMM_NRV 2
 
 typedef __m512    vf;
 typedef __m512i   vi;
 typedef __mmask16 vm;
+typedef __m256    vh;
 
 LN_INLINE vi vf_as_vi(vf a) { return _mm512_castps_si512(a); }
 LN_INLINE vf vi_as_vf(vi a) { return _mm512_castsi512_ps(a); }
@@ -179,6 +182,14 @@ LN_INLINE vi vi_srl(vi a, int n) { return _mm512_srlv_epi32(a, _mm512_set1_epi32
 
 LN_INLINE vi vf_to_vi(vf a) { return _mm512_cvtps_epi32(a); }
 LN_INLINE vf vi_to_vf(vi a) { return _mm512_cvtepi32_ps(a); }
+
+LN_INLINE vh vh_ld(const float *p) { return _mm256_loadu_ps(p); }
+LN_INLINE vh vh_set(float s) { return _mm256_set1_ps(s); }
+LN_INLINE vh vh_fma(vh a, vh b, vh c) { return _mm256_fmadd_ps(a, b, c); }
+LN_INLINE vh vh_low(vf v) { return _mm512_castps512_ps256(v); }
+LN_INLINE vh vh_high(vf v) { return _mm512_extractf32x8_ps(v, 1); }
+LN_INLINE vf vh_join(vh a, vh b) { return _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1); }
+LN_INLINE vf vh_wide(vh v) { return _mm512_castps256_ps512(v); }
 
 LN_INLINE vf vf_scale2(vf v, vf n) { return _mm512_scalef_ps(v, n); }
 

@@ -1,16 +1,19 @@
 /* vec_neon.h - the vocabulary of vec.h for 64-bit ARM: four lanes, FMA, halves. */
 #undef  LN_VF_LANES
 #undef  LN_VF_FMA
+#undef  LN_VF_HALF
 #undef  LN_GEMM_MR
 #undef  LN_GEMM_NRV
 #define LN_VF_LANES 4
 #define LN_VF_FMA   1
+#define LN_VF_HALF  0
 #define LN_GEMM_MR  8
 #define LN_GEMM_NRV 2
 
 typedef float32x4_t vf;
 typedef int32x4_t   vi;
 typedef uint32x4_t  vm;
+typedef float32x4_t vh;
 
 LN_INLINE vi vf_as_vi(vf a) { return vreinterpretq_s32_f32(a); }
 LN_INLINE vf vi_as_vf(vi a) { return vreinterpretq_f32_s32(a); }
@@ -187,6 +190,15 @@ LN_INLINE vi vi_srl(vi a, int n)
 
 LN_INLINE vi vf_to_vi(vf a) { return vcvtnq_s32_f32(a); }
 LN_INLINE vf vi_to_vf(vi a) { return vcvtq_f32_s32(a); }
+
+/* Halves are whole here: never run. */
+LN_INLINE vh vh_ld(const float *p) { return vf_ld(p); }
+LN_INLINE vh vh_set(float s) { return vf_set(s); }
+LN_INLINE vh vh_fma(vh a, vh b, vh c) { return vf_fma(a, b, c); }
+LN_INLINE vh vh_low(vf v) { return v; }
+LN_INLINE vh vh_high(vf v) { return v; }
+LN_INLINE vf vh_join(vh a, vh b) { return vf_add(a, b); }
+LN_INLINE vf vh_wide(vh v) { return v; }
 
 LN_INLINE vf vf_scale2(vf v, vf n)
 {

@@ -5,16 +5,19 @@
  */
 #undef  LN_VF_LANES
 #undef  LN_VF_FMA
+#undef  LN_VF_HALF
 #undef  LN_GEMM_MR
 #undef  LN_GEMM_NRV
 #define LN_VF_LANES 1
 #define LN_VF_FMA   0
+#define LN_VF_HALF  0
 #define LN_GEMM_MR  4
 #define LN_GEMM_NRV 4
 
 typedef float   vf;
 typedef int32_t vi;
 typedef int     vm;
+typedef float   vh;
 
 LN_INLINE vi vf_as_vi(vf a)
 {
@@ -164,6 +167,15 @@ LN_INLINE vi vf_to_vi(vf a)
     return a >= -2147483648.0f && a < 2147483648.0f ? (int32_t)vf_round(a) : INT32_MIN;
 }
 LN_INLINE vf vi_to_vf(vi a) { return (float)a; }
+
+/* Halves are whole here: never run. */
+LN_INLINE vh vh_ld(const float *p) { return vf_ld(p); }
+LN_INLINE vh vh_set(float s) { return vf_set(s); }
+LN_INLINE vh vh_fma(vh a, vh b, vh c) { return vf_fma(a, b, c); }
+LN_INLINE vh vh_low(vf v) { return v; }
+LN_INLINE vh vh_high(vf v) { return v; }
+LN_INLINE vf vh_join(vh a, vh b) { return vf_add(a, b); }
+LN_INLINE vf vh_wide(vh v) { return v; }
 
 LN_INLINE vf vf_scale2(vf v, vf n)
 {

@@ -1,16 +1,19 @@
 /* vec_sse4.h - the vocabulary of vec.h for SSE4.1: four lanes, no FMA, no masks in memory. */
 #undef  LN_VF_LANES
 #undef  LN_VF_FMA
+#undef  LN_VF_HALF
 #undef  LN_GEMM_MR
 #undef  LN_GEMM_NRV
 #define LN_VF_LANES 4
 #define LN_VF_FMA   0
+#define LN_VF_HALF  0
 #define LN_GEMM_MR  4
 #define LN_GEMM_NRV 2
 
 typedef __m128  vf;
 typedef __m128i vi;
 typedef __m128  vm;
+typedef __m128  vh;
 
 LN_INLINE vi vf_as_vi(vf a) { return _mm_castps_si128(a); }
 LN_INLINE vf vi_as_vf(vi a) { return _mm_castsi128_ps(a); }
@@ -197,6 +200,15 @@ LN_INLINE vi vi_srl(vi a, int n) { return _mm_srl_epi32(a, _mm_cvtsi32_si128(n))
 
 LN_INLINE vi vf_to_vi(vf a) { return _mm_cvtps_epi32(a); }
 LN_INLINE vf vi_to_vf(vi a) { return _mm_cvtepi32_ps(a); }
+
+/* Halves are whole here: never run. */
+LN_INLINE vh vh_ld(const float *p) { return vf_ld(p); }
+LN_INLINE vh vh_set(float s) { return vf_set(s); }
+LN_INLINE vh vh_fma(vh a, vh b, vh c) { return vf_fma(a, b, c); }
+LN_INLINE vh vh_low(vf v) { return v; }
+LN_INLINE vh vh_high(vf v) { return v; }
+LN_INLINE vf vh_join(vh a, vh b) { return vf_add(a, b); }
+LN_INLINE vf vh_wide(vh v) { return v; }
 
 LN_INLINE vf vf_scale2(vf v, vf n)
 {

@@ -224,6 +224,8 @@ static void bench_layers(void)
     bench_layer("1x1 16->96 112x112", 16, 96, 112, 1);
     bench_layer("1x1 96->24 56x56", 96, 24, 56, 1);
     bench_layer("1x1 32->16 112x112", 32, 16, 112, 1);
+    bench_layer("1x1 256->40 28x28", 256, 40, 28, 1);
+    bench_layer("1x1 512->8 28x28", 512, 8, 28, 1);
     bench_layer("square 768", 768, 768, 28, 1);
 }
 
