@@ -141,7 +141,9 @@ static uint32_t crc_plain(uint32_t c, const uint8_t *p, size_t size)
 }
 
 #if defined(__GNUC__) && defined(__x86_64__)
+/* Bytes of each of the three streams that are computed side by side: for as much as there is, then for what is left. */
 #define CRC_STRETCH ((size_t)64 << 10)
+#define CRC_SHORT   ((size_t)4 << 10)
 
 /* a times b, polynomials over two elements modulo that of the checksum; bit 31 is the lowest power. */
 static uint32_t crc_product(uint32_t a, uint32_t b)
@@ -155,12 +157,12 @@ static uint32_t crc_product(uint32_t a, uint32_t b)
     return sum;
 }
 
-/* What a checksum is multiplied by for CRC_STRETCH zero bytes behind it: x to the number of their bits. */
-static uint32_t crc_stretch(void)
+/* What a checksum is multiplied by for `size` zero bytes behind it, a power of two: x to the number of their bits. */
+static uint32_t crc_stretch(size_t size)
 {
     uint32_t power = (uint32_t)1 << 30;
 
-    for (size_t n = CRC_STRETCH * 8; n > 1; n /= 2)
+    for (size_t n = size * 8; n > 1; n /= 2)
         power = crc_product(power, power);
     return power;
 }
@@ -175,18 +177,20 @@ static uint64_t crc_word(const uint8_t *p)
 
 __attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t crc, const uint8_t *p, size_t size)
 {
-    const uint32_t shift = size >= 3 * CRC_STRETCH ? crc_stretch() : 0;
     uint64_t c = crc;
 
-    for (; size >= 3 * CRC_STRETCH; size -= 3 * CRC_STRETCH, p += 3 * CRC_STRETCH) {
-        uint64_t d = 0, e = 0;
-        for (size_t i = 0; i < CRC_STRETCH; i += 8) {
-            c = _mm_crc32_u64(c, crc_word(p + i));
-            d = _mm_crc32_u64(d, crc_word(p + CRC_STRETCH + i));
-            e = _mm_crc32_u64(e, crc_word(p + 2 * CRC_STRETCH + i));
+    for (size_t stretch = CRC_STRETCH; stretch >= CRC_SHORT; stretch /= CRC_STRETCH / CRC_SHORT) {
+        const uint32_t shift = size >= 3 * stretch ? crc_stretch(stretch) : 0;
+        for (; size >= 3 * stretch; size -= 3 * stretch, p += 3 * stretch) {
+            uint64_t d = 0, e = 0;
+            for (size_t i = 0; i < stretch; i += 8) {
+                c = _mm_crc32_u64(c, crc_word(p + i));
+                d = _mm_crc32_u64(d, crc_word(p + stretch + i));
+                e = _mm_crc32_u64(e, crc_word(p + 2 * stretch + i));
+            }
+            c = crc_product((uint32_t)c, shift) ^ (uint32_t)d;
+            c = crc_product((uint32_t)c, shift) ^ (uint32_t)e;
         }
-        c = crc_product((uint32_t)c, shift) ^ (uint32_t)d;
-        c = crc_product((uint32_t)c, shift) ^ (uint32_t)e;
     }
     for (; size >= 8; size -= 8, p += 8)
         c = _mm_crc32_u64(c, crc_word(p));
@@ -197,6 +201,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t crc, const u
 
 static bool crc_has_fast(void) { return __builtin_cpu_supports("sse4.2"); }
 #undef CRC_STRETCH
+#undef CRC_SHORT
 #else
 static uint32_t crc_fast(uint32_t c, const uint8_t *p, size_t size) { return crc_plain(c, p, size); }
 static bool crc_has_fast(void) { return false; }
