@@ -7,8 +7,8 @@
 #define LN_VF_LANES 4
 #define LN_VF_FMA   0
 #define LN_VF_HALF  0
-#define LN_GEMM_MR  4
-#define LN_GEMM_NRV 2
+#define LN_GEMM_MR  3 /* and not more rows: a broadcast takes as long as half a multiply-add, so B has the registers */
+#define LN_GEMM_NRV 4
 
 typedef __m128  vf;
 typedef __m128i vi;
