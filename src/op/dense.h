@@ -73,6 +73,7 @@ typedef struct ln_seven {
     size_t part;           /* floats of one of seven packed parts of B */
     size_t rows;           /* of a register tile */
     size_t block, step;    /* pairs of rows and columns of a task */
+    size_t group;          /* columns that go past the rows of a task together */
     size_t n_tasks, tasks;
     size_t scratch;        /* bytes for each worker */
 } ln_seven;

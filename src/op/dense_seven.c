@@ -22,8 +22,10 @@ enum {
     SEVEN_ROWS = 32,     /* most row pointers of a kernel call */
     SEVEN_LEAST = 48,    /* rows below which the larger B costs more to read than it saves */
     SEVEN_DEPTH = 128,   /* and depth and columns below which the sums do */
-    SEVEN_PANELS = 4,    /* most panels of a task, */
-    SEVEN_TILES = 5,     /* and row tiles: B of a part stays in L2 */
+    SEVEN_TILES = 5,     /* most row tiles of a task, */
+    SEVEN_SPLIT = 4,     /* row tiles that two tasks had better share, rather than columns, */
+    SEVEN_PANELS = 8,    /* and panels: the more, the fewer tasks make the same sums of A; */
+    SEVEN_GROUP = 4,     /* of those, panels that go past all rows together: B of them stays in L2 */
     SEVEN_PACK = 8       /* panels that are packed together */
 };
 /* The packed parts, in this order. */
@@ -44,9 +46,11 @@ bool ln_seven_init(ln_seven *s, const ln_kernels *kernel, size_t m, size_t n, si
     s->n = n / 2;
     s->part = s->k * s->n;
     const size_t panels = s->n / nr;
-    s->block = ln_ceil_div(s->pairs, ln_ceil_div(s->pairs, SEVEN_TILES * mr));
+    const size_t blocks = LN_MAX(ln_ceil_div(s->pairs, SEVEN_TILES * mr), s->pairs >= SEVEN_SPLIT * mr ? (size_t)2 : 1);
+    s->block = ln_ceil_div(s->pairs, blocks);
     s->rows = ln_ceil_div(s->block, ln_ceil_div(s->block, mr));
     s->step = ln_ceil_div(panels, ln_ceil_div(panels, (size_t)SEVEN_PANELS)) * nr;
+    s->group = ln_ceil_div(s->step / nr, ln_ceil_div(s->step / nr, (size_t)SEVEN_GROUP)) * nr;
     s->n_tasks = ln_ceil_div(s->n, s->step);
     s->tasks = s->n_tasks * ln_ceil_div(s->pairs, s->block);
     s->scratch = (s->block * s->k + 3 * s->block * s->step) * sizeof(float);
@@ -131,28 +135,41 @@ typedef struct seven_at { float *p; size_t ld; } seven_at;
 /* A's side of a product: x + sign y; or x alone (y.p NULL). Made in `room` tile by tile, where that is not x itself. */
 typedef struct seven_side { seven_at x, y; float sign; seven_at room; } seven_side;
 
+/* The rows of a tile of A's side, made where they are not there. */
+static void seven_rows(const seven_task *t, const seven_side *a, size_t i, size_t m, bool make, const float **row)
+{
+    const seven_at from = a->room.p ? a->room : a->x;
+
+    if (make && a->y.p)
+        t->kernel->blend_rows_f32(m, t->s->k, a->x.p + i * a->x.ld, a->x.ld, a->y.p + i * a->y.ld, a->y.ld, a->sign,
+                                  from.p + i * from.ld, from.ld);
+    for (size_t x = 0; x < m; x++) {
+        row[x] = from.p + (i + x) * from.ld;
+        if (make && a->room.p && !a->y.p)
+            memcpy(from.p + (i + x) * from.ld, a->x.p + (i + x) * a->x.ld, t->s->k * sizeof(float));
+    }
+}
+
 /* c = act(a times part `part` + bias + add); part `next` is wanted then. */
 static void seven_product(const seven_task *t, int part, int next, const seven_side *a, const float *bias, ln_act act,
                           seven_at add, seven_at c)
 {
-    const ln_gemm_f32 g = { t->cols, t->s->k, 1, t->b + (size_t)part * t->s->part, bias, act };
-    const seven_at from = a->room.p ? a->room : a->x;
+    const ln_seven *s = t->s;
     const float *row[SEVEN_ROWS];
 
-    for (size_t i = 0; i < t->rows; i += t->s->rows) {
-        const size_t m = LN_MIN(t->s->rows, t->rows - i);
+    for (size_t j = 0; j < t->cols; j += s->group) {
+        const size_t n = LN_MIN(s->group, t->cols - j);
+        const ptrdiff_t then = j + n < t->cols ? (ptrdiff_t)(n * s->k)
+                                               : ((ptrdiff_t)next - part) * (ptrdiff_t)s->part - (ptrdiff_t)(j * s->k);
+        const ln_gemm_f32 g = { n, s->k, 1, t->b + (size_t)part * s->part + j * s->k, bias ? bias + j : NULL, act };
 
-        if (a->y.p)
-            t->kernel->blend_rows_f32(m, t->s->k, a->x.p + i * a->x.ld, a->x.ld, a->y.p + i * a->y.ld, a->y.ld, a->sign,
-                                    from.p + i * from.ld, from.ld);
-        for (size_t x = 0; x < m; x++) {
-            row[x] = from.p + (i + x) * from.ld;
-            if (a->room.p && !a->y.p)
-                memcpy(from.p + (i + x) * from.ld, a->x.p + (i + x) * a->x.ld, t->s->k * sizeof(float));
+        for (size_t i = 0; i < t->rows; i += s->rows) {
+            const size_t m = LN_MIN(s->rows, t->rows - i);
+
+            seven_rows(t, a, i, m, j == 0, row);
+            t->kernel->gemm_ahead_f32(&g, m, row, c.p + i * c.ld + j, c.ld, add.p ? add.p + i * add.ld + j : NULL,
+                                      add.ld, 0, n, i + s->rows >= t->rows ? then : 0);
         }
-        const bool last = i + t->s->rows >= t->rows;
-        t->kernel->gemm_ahead_f32(&g, m, row, c.p + i * c.ld, c.ld, add.p ? add.p + i * add.ld : NULL, add.ld, 0,
-                                  t->cols, last ? ((ptrdiff_t)next - part) * (ptrdiff_t)t->s->part : 0);
     }
 }
 
