@@ -17,6 +17,9 @@ typedef struct ln_pass {
     ln_graph     *g;    /* its arena dies with the planning */
     ln_arena     *keep; /* for parameters of changed nodes */
     linnet_error *err;
+    const ln_kernels *kernel;  /* as ln_prepare has them: */
+    int32_t       workers;
+    bool          exact;
     void         *user;
     /*
      * A new constant value. `key` names what it is made from (ids of values, what is done to
@@ -45,5 +48,7 @@ linnet_status ln_pass_layout(const ln_pass *p);
 linnet_status ln_pass_pool(const ln_pass *p);
 /* Convolutions write straight into the concatenation of their outputs. */
 linnet_status ln_pass_join(const ln_pass *p);
+/* Convolutions one after another run strip by strip. */
+linnet_status ln_pass_chain(const ln_pass *p);
 
 #endif

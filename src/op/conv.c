@@ -9,14 +9,6 @@
 #include <float.h>
 #include <math.h>
 
-typedef struct param {
-    ln_win_param win, pool; /* pool.kernel_shape empty: none follows */
-    int64_t      group, act, into_width, into_at;
-    float        act_a, act_b;
-    const char  *activation; /* FusedConv alone */
-    ln_floats    activation_params;
-} param;
-
 /* Tried in order; the last takes everything that is left. */
 static const ln_conv_way *const conv_ways[] = { &ln_conv_depthwise, &ln_conv_few, &ln_conv_winograd,
                                                &ln_conv_winograd_strided, &ln_conv_seven, &ln_conv_gemm };
@@ -44,7 +36,7 @@ linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const 
     return LINNET_OK;
 }
 
-static linnet_status conv_geometry(const param *p, int32_t in_count, const ln_desc *in, ln_conv *c,
+static linnet_status conv_geometry(const ln_conv_param *p, int32_t in_count, const ln_desc *in, ln_conv *c,
                                    linnet_error *err)
 {
     const ln_desc *w = &in[1];
@@ -80,13 +72,13 @@ static linnet_status conv_geometry(const param *p, int32_t in_count, const ln_de
     return p->pool.kernel_shape.count ? ln_conv_pool_init(c, &p->pool, err) : LINNET_OK;
 }
 
-static float conv_number(const param *p, size_t i, float preset)
+static float conv_number(const ln_conv_param *p, size_t i, float preset)
 {
     return i < p->activation_params.count ? p->activation_params.v[i] : preset;
 }
 
 /* The activation by hidden attribute, or by FusedConv's name for it. */
-static bool conv_act(const param *p, ln_act *a)
+static bool conv_act(const ln_conv_param *p, ln_act *a)
 {
     const char *name = p->activation ? p->activation : "";
     const ln_act none = { (int32_t)p->act, p->act_a, p->act_b };
@@ -120,17 +112,29 @@ static bool conv_act(const param *p, ln_act *a)
     return true;
 }
 
-static linnet_status infer(const ln_infer *q)
+linnet_status ln_conv_open(ln_conv *c, const ln_conv_param *p, int32_t in_count, const ln_desc *in, bool exact,
+                           linnet_error *err)
 {
-    const param *p = q->param;
-    ln_conv c;
-    ln_act a;
-    linnet_status st = conv_geometry(p, q->in_count, q->in, &c, q->err);
+    const linnet_status st = conv_geometry(p, in_count, in, c, err);
 
     if (st != LINNET_OK)
         return st;
-    if (!conv_act(p, &a))
-        return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "Conv: activation \"%s\"", p->activation);
+    if (!conv_act(p, &c->act))
+        return ln_fail(err, LINNET_ERR_UNSUPPORTED, "Conv: activation \"%s\"", p->activation);
+    c->exact = exact;
+    c->x_last = p->win.channels_last == LN_LAST;
+    c->pixels = c->win.n * ln_pixels(c->win.out);
+    return LINNET_OK;
+}
+
+static linnet_status infer(const ln_infer *q)
+{
+    const ln_conv_param *p = q->param;
+    ln_conv c = { 0 };
+    const linnet_status st = ln_conv_open(&c, p, q->in_count, q->in, false, q->err);
+
+    if (st != LINNET_OK)
+        return st;
     q->out[0] = ln_win_desc(c.pool.c ? &c.pool : &c.win, c.dtype, c.ldy, p->win.channels_last != 0);
     return LINNET_OK;
 }
@@ -149,7 +153,7 @@ static void conv_make(const void *ctx, const void *src, void *out, size_t part)
     w->c->way->pack(w->c, w->kernel, src, out, part);
 }
 
-static linnet_status conv_derive(ln_prepare *q, ln_conv *c)
+linnet_status ln_conv_derive(ln_prepare *q, int32_t input, ln_conv *c)
 {
     const conv_packing packing = { c, q->kernel };
     uint64_t name = 0;
@@ -159,10 +163,10 @@ static linnet_status conv_derive(ln_prepare *q, ln_conv *c)
         name = name * 131 + (unsigned char)*s;
     const uint64_t facts[] = { name, q->kernel->isa, q->kernel->gemm_nr, c->key, c->packed, c->group,
                                c->m, c->cg, (uint64_t)c->dtype };
-    const linnet_status st = ln_plan_derive_parts(q, 1, ln_dense_key(facts, LN_COUNT(facts)), c->packed * sizeof(float),
+    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), c->packed * sizeof(float),
                                                   c->pack_tasks, conv_make, &packing, &out);
     c->weight = out;
-    q->unread |= 1u << 1;
+    q->unread |= 1u << input;
     return st;
 }
 
@@ -210,22 +214,25 @@ linnet_status ln_conv_frame(ln_prepare *q, ln_conv *c, bool last)
     conv_phase(q, c, CONV_MAIN, c->tasks);
     conv_phase(q, c, CONV_POOL, c->pool_rows ? ln_ceil_div(c->pool.n * c->pool.out[1], c->pool_rows) : 0);
     conv_phase(q, c, CONV_WRITE, c->y.tasks);
-    return constant ? conv_derive(q, c) : LINNET_OK;
+    return constant ? ln_conv_derive(q, 1, c) : LINNET_OK;
+}
+
+void ln_conv_choose(ln_conv *c, const ln_kernels *kernel)
+{
+    for (size_t i = 0; !c->way && i < LN_COUNT(conv_ways); i++)
+        if (conv_ways[i]->applicable(c, kernel))
+            c->way = conv_ways[i];
 }
 
 static linnet_status prepare(ln_prepare *q)
 {
-    const param *p = q->param;
+    const ln_conv_param *p = q->param;
     const bool last = p->win.channels_last != 0;
     ln_conv *c = q->state;
-    linnet_status st = conv_geometry(p, q->in_count, q->in, c, q->err);
+    linnet_status st = ln_conv_open(c, p, q->in_count, q->in, q->exact, q->err);
 
     if (st != LINNET_OK)
         return st;
-    conv_act(p, &c->act);
-    c->exact = q->exact;
-    c->x_last = p->win.channels_last == LN_LAST;
-    c->pixels = c->win.n * ln_pixels(c->win.out);
     if (ln_count(&q->out[0]) == 0) {
         q->tasks[0] = 0;
         return LINNET_OK;
@@ -239,12 +246,38 @@ static linnet_status prepare(ln_prepare *q)
     }
     if (c->pool.c)
         ln_conv_pool_cut(c);
-    for (size_t i = 0; !c->way && i < LN_COUNT(conv_ways); i++)
-        if (conv_ways[i]->applicable(c, q->kernel))
-            c->way = conv_ways[i];
+    ln_conv_choose(c, q->kernel);
     if ((st = c->way->prepare(q, c)) != LINNET_OK)
         return st;
     return ln_conv_frame(q, c, last);
+}
+
+#define CONV_TWICE 8u /* rows of a strip for each row that its neighbour computes too */
+size_t ln_conv_least_rows(const ln_win *w)
+{
+    return w->kernel[1] > w->stride[1] ? CONV_TWICE * (w->kernel[1] - w->stride[1]) : 1;
+}
+
+/*
+ * Pictures with constant weights whose way can, high enough for a strip for each worker; the whole output is the
+ * convolution's own.
+ */
+static int32_t by_rows(const ln_prepare *q)
+{
+    const ln_conv_param *p = q->param;
+    linnet_error why;
+    ln_conv c = { 0 };
+
+    if (p->win.channels_last == LN_FIRST || q->in[0].rank != 4 || !q->value[1] ||
+        ln_conv_open(&c, p, q->in_count, q->in, q->exact, &why) != LINNET_OK || c.dtype != LINNET_F32 ||
+        c.pixels == 0 || c.m == 0 || c.cg == 0 || ln_count(&q->in[0]) == 0 || c.ldy != c.m ||
+        c.pool.c || (q->in_count > LN_INTO && q->in[LN_INTO].dtype) ||
+        (c.win.n < (size_t)q->workers && c.win.out[1] / ln_conv_least_rows(&c.win) < (size_t)q->workers))
+        return LN_ROWS_NO;
+    ln_conv_choose(&c, q->kernel);
+    if (!c.way->by_rows || !c.way->by_rows(&c, q->kernel))
+        return LN_ROWS_NO;
+    return c.way->planes ? LN_ROWS_FIRST : LN_ROWS_ANY;
 }
 
 /* ---- run ----------------------------------------------------------------------- */
@@ -313,7 +346,7 @@ bool ln_conv_run(const ln_run *r, const ln_conv *c)
 
 static linnet_status run(const ln_run *r)
 {
-    const param *p = r->param;
+    const ln_conv_param *p = r->param;
     const ln_conv *c = r->state;
 
     if (!ln_conv_run(r, c))
@@ -324,42 +357,43 @@ static linnet_status run(const ln_run *r)
 /* ---- registration ---------------------------------------------------------------- */
 
 #define CONV_ATTR                                                  \
-    LN_WIN_ATTR(param),                                            \
-    { "ln.pool_kernel", LN_ATTR_INTS, offsetof(param, pool.kernel_shape), 0, false }, \
-    { "ln.pool_strides", LN_ATTR_INTS, offsetof(param, pool.strides), 0, false },     \
-    { "ln.pool_dilations", LN_ATTR_INTS, offsetof(param, pool.dilations), 0, false }, \
-    { "ln.pool_pads", LN_ATTR_INTS, offsetof(param, pool.pads), 0, false },           \
-    { "ln.pool_auto_pad", LN_ATTR_STR, offsetof(param, pool.auto_pad), 0, false },    \
-    { "ln.pool_ceil", LN_ATTR_I64, offsetof(param, pool.ceil_mode), 0, false },       \
-    { "group", LN_ATTR_I64, offsetof(param, group), 1, false },    \
-    { "ln.act", LN_ATTR_I64, offsetof(param, act), 0, false },     \
-    { "ln.into_width", LN_ATTR_I64, offsetof(param, into_width), 0, false }, \
-    { "ln.into_at", LN_ATTR_I64, offsetof(param, into_at), 0, false },       \
-    { "ln.act_a", LN_ATTR_F32, offsetof(param, act_a), 0, false }, \
-    { "ln.act_b", LN_ATTR_F32, offsetof(param, act_b), 0, false }
+    LN_WIN_ATTR(ln_conv_param),                                            \
+    { "ln.pool_kernel", LN_ATTR_INTS, offsetof(ln_conv_param, pool.kernel_shape), 0, false }, \
+    { "ln.pool_strides", LN_ATTR_INTS, offsetof(ln_conv_param, pool.strides), 0, false },     \
+    { "ln.pool_dilations", LN_ATTR_INTS, offsetof(ln_conv_param, pool.dilations), 0, false }, \
+    { "ln.pool_pads", LN_ATTR_INTS, offsetof(ln_conv_param, pool.pads), 0, false },           \
+    { "ln.pool_auto_pad", LN_ATTR_STR, offsetof(ln_conv_param, pool.auto_pad), 0, false },    \
+    { "ln.pool_ceil", LN_ATTR_I64, offsetof(ln_conv_param, pool.ceil_mode), 0, false },       \
+    { "group", LN_ATTR_I64, offsetof(ln_conv_param, group), 1, false },    \
+    { "ln.act", LN_ATTR_I64, offsetof(ln_conv_param, act), 0, false },     \
+    { "ln.into_width", LN_ATTR_I64, offsetof(ln_conv_param, into_width), 0, false }, \
+    { "ln.into_at", LN_ATTR_I64, offsetof(ln_conv_param, into_at), 0, false },       \
+    { "ln.act_a", LN_ATTR_F32, offsetof(ln_conv_param, act_a), 0, false }, \
+    { "ln.act_b", LN_ATTR_F32, offsetof(ln_conv_param, act_b), 0, false }
 
 static const ln_attr attr[] = { CONV_ATTR, { 0 } };
 
 static const ln_attr conv_fused_attr[] = {
     CONV_ATTR,
-    { "activation", LN_ATTR_STR, offsetof(param, activation), 0, false },
-    { "activation_params", LN_ATTR_FLOATS, offsetof(param, activation_params), 0, false },
+    { "activation", LN_ATTR_STR, offsetof(ln_conv_param, activation), 0, false },
+    { "activation_params", LN_ATTR_FLOATS, offsetof(ln_conv_param, activation_params), 0, false },
     { 0 },
 };
 
 const ln_op ln_op_conv = {
-    .name = "Conv", .attr = attr, .param_size = sizeof(param), .state_size = sizeof(ln_conv),
+    .name = "Conv", .attr = attr, .param_size = sizeof(ln_conv_param), .state_size = sizeof(ln_conv),
     .in_min = 2, .in_max = 3, .flags = LN_OP_SPATIAL | LN_OP_PLANES | LN_OP_ACT | LN_OP_ADD | LN_OP_INTO
     | LN_OP_POOL,
     .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL | 1u << LN_INTO,
-    .infer = infer, .prepare = prepare, .run = run,
+    .infer = infer, .prepare = prepare, .run = run, .by_rows = by_rows,
 };
 
 const ln_op ln_op_fused_conv = {
     .name = "com.microsoft.FusedConv", .attr = conv_fused_attr,
-    .param_size = sizeof(param), .state_size = sizeof(ln_conv),
+    .param_size = sizeof(ln_conv_param), .state_size = sizeof(ln_conv),
     .in_min = 2, .in_max = 4, .loose = 1u << 1, .inplace = 1u << LN_RESIDUAL,
     .infer = infer, .prepare = prepare, .run = run,
 };
 
 #undef CONV_ATTR
+#undef CONV_TWICE

@@ -3,13 +3,23 @@
  *
  * conv.c brings input, output and residual to f32, channels last (window.h), asks the algorithms
  * of its table in turn, and packs weights: once per model where they are constant, in a
- * phase of the run where they are not. An algorithm sees dense floats and computes one task.
+ * phase of the run where they are not. An algorithm sees dense floats and computes one task; or, in a
+ * chain of convolutions (conv_chain.c), some rows of output from rows that another one has just made.
  */
 #ifndef LN_CONV_H
 #define LN_CONV_H
 
 #include "dense.h"
 #include "window.h"
+
+/* Parameters of Conv and FusedConv. */
+typedef struct ln_conv_param {
+    ln_win_param win, pool; /* pool.kernel_shape empty: none follows */
+    int64_t      group, act, into_width, into_at;
+    float        act_a, act_b;
+    const char  *activation; /* FusedConv alone */
+    ln_floats    activation_params;
+} ln_conv_param;
 
 /* Where an algorithm finds its operands. */
 typedef struct ln_conv_data {
@@ -27,6 +37,7 @@ typedef struct ln_conv {
     ln_act act;
     bool   has_bias, has_add, exact;
     bool   x_last;           /* the input's channels lie last in memory */
+    bool   chained;          /* runs by rows, in a chain */
     const struct ln_conv_way *way;
 
     /* What the way decides. */
@@ -73,6 +84,13 @@ typedef struct ln_conv {
     int32_t kind[LN_MAX_PHASES];
 } ln_conv;
 
+/* Output rows [y, y + h) of an image, made in a chain. */
+typedef struct ln_conv_strip {
+    size_t              image, y, h;
+    const float *const *rows;    /* of input, from the first of output row y on; NULL: padding */
+    void               *scratch; /* as much as prepare() asked for */
+} ln_conv_strip;
+
 typedef struct ln_conv_way {
     const char *name;
     bool planes; /* takes f32 input whose channels come first as it is */
@@ -84,6 +102,10 @@ typedef struct ln_conv_way {
     /* Part `task` of what the run sees instead of the input; may be NULL. */
     void (*pad)(const ln_run *r, const ln_conv *c, const float *x, float *out, size_t task);
     void (*run)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t task);
+    /* Whether this convolution can run by rows, and how: d->y (and d->add) begin at the first of them. Both may be
+       NULL. A way that takes planes reads d->x instead of rows, so it comes first in a chain. */
+    bool (*by_rows)(const ln_conv *c, const ln_kernels *kernel);
+    void (*rows)(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s);
 } ln_conv_way;
 
 extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_conv_winograd_strided, ln_conv_seven,
@@ -105,6 +127,23 @@ void ln_conv_turn(const ln_kernels *kernel, const void *w, size_t k, size_t n, s
 
 /* Element i of weights of type c->dtype; f32 may lie at any address. */
 float ln_conv_weight(const ln_conv *c, const void *w, size_t i);
+
+/* Rows of output below which two strips of a chain compute too much twice. */
+size_t ln_conv_least_rows(const ln_win *w);
+
+/* Each output pixel is one input pixel. */
+bool ln_conv_flat(const ln_win *w);
+
+/*
+ * All that is known of a Conv before its way is: false where it cannot be, and why. in: x, weights, bias, residual.
+ * Then the way.
+ */
+linnet_status ln_conv_open(ln_conv *c, const ln_conv_param *p, int32_t in_count, const ln_desc *in, bool exact,
+                           linnet_error *err);
+void          ln_conv_choose(ln_conv *c, const ln_kernels *kernel);
+
+/* The packed form of c's weights, constant input `input`. */
+linnet_status ln_conv_derive(ln_prepare *q, int32_t input, ln_conv *c);
 
 /* group, cg, m and mg from the weights' shape; c->win is known. */
 linnet_status ln_conv_channels(ln_conv *c, const char *op, int64_t group, const ln_desc *w, linnet_error *err);

@@ -37,7 +37,7 @@ static linnet_status depthwise_prepare(ln_prepare *q, ln_conv *c)
     c->m_tasks = ln_ceil_div(all, c->rows);
     c->rows = ln_ceil_div(all, c->m_tasks);
     c->m_tasks = ln_ceil_div(all, c->rows);
-    const size_t parts = c->has_add ? 1 : LN_MIN(ln_ceil_div((size_t)DEPTHWISE_TASKS, c->m_tasks),
+    const size_t parts = c->has_add || c->chained ? 1 : LN_MIN(ln_ceil_div((size_t)DEPTHWISE_TASKS, c->m_tasks),
                                                  ln_ceil_div(c->m, (size_t)DEPTHWISE_LEAST_C));
     c->group_n = ln_ceil_div(ln_ceil_div(c->m, parts), LN_ALIGN / sizeof(float)) * (LN_ALIGN / sizeof(float));
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
@@ -113,8 +113,26 @@ static void depthwise_run(const ln_run *r, const ln_conv *c, const ln_conv_data 
     }
 }
 
+static bool depthwise_by_rows(const ln_conv *c, const ln_kernels *kernel)
+{
+    const ln_win *w = &c->win;
+
+    LN_UNUSED(kernel);
+    return w->in[0] == 1 && w->kernel[0] == 1 && w->out[0] == 1 && w->dilation[1] == 1 && !c->has_add;
+}
+
+static void depthwise_rows(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s)
+{
+    const ln_win *w = &c->win;
+    const ln_window g = { c->m, w->kernel[1], w->kernel[2], w->stride[2], w->dilation[2], w->pad[2], w->in[2],
+                          w->out[2], c->m, c->m };
+
+    r->kernel->conv_dw_f32(&g, s->h, w->stride[1], s->rows, d->weight, d->bias, c->act, d->y, w->out[2] * c->m);
+}
+
 const ln_conv_way ln_conv_depthwise = {
     "depthwise", false, depthwise_applicable, depthwise_prepare, depthwise_pack, NULL, depthwise_run,
+    depthwise_by_rows, depthwise_rows,
 };
 
 #undef DEPTHWISE_TASK

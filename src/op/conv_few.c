@@ -212,9 +212,26 @@ static void few_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, si
     }
 }
 
+static bool few_by_rows(const ln_conv *c, const ln_kernels *kernel)
+{
+    LN_UNUSED(c);
+    LN_UNUSED(kernel);
+    return true;
+}
+
+static void few_strip(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s)
+{
+    const few_input f = few_of(c);
+    few_work k = { f, { c->m, c->run, c->tap_count, d->weight, d->bias, c->act }, s->scratch, NULL, NULL, NULL, 0, false };
+
+    k.copies = (float *)((char *)s->scratch + ln_ceil_div(c->tap_count * sizeof(float *), LN_ALIGN) * LN_ALIGN);
+    for (size_t i = 0; i < s->h; i++)
+        few_row(r, c, d, &k, s->image, s->y + i, d->y + i * c->win.out[2] * c->m, c->m);
+}
+
 const ln_conv_way ln_conv_few = {
     .name = "few", .planes = true, .applicable = few_applicable, .prepare = few_prepare, .pack = few_pack,
-    .run = few_run,
+    .run = few_run, .by_rows = few_by_rows, .rows = few_strip,
 };
 
 #undef FEW_TASK

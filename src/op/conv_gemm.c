@@ -14,6 +14,7 @@
 
 enum {
     GEMM_L2_FLOATS = 1 << 17, /* packed weights of a group of columns: 512 KiB */
+    GEMM_CHAIN_FLOATS = 1 << 15, /* weights in a chain: 128 KiB */
     GEMM_FEW_CHANNELS = 16,   /* below, runs of kernel rows are worth a copy of the input */
     GEMM_GEMV_FLOATS = 1 << 18
 };
@@ -123,6 +124,15 @@ linnet_status ln_conv_tables(ln_prepare *q, ln_conv *c)
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
         c->flat = c->flat && w->in[i] == w->out[i] && w->stride[i] == 1 && w->pad[i] == 0;
     return LINNET_OK;
+}
+
+bool ln_conv_flat(const ln_win *w)
+{
+    bool flat = true;
+
+    for (int32_t i = 0; i < LN_WIN_AXES; i++)
+        flat = flat && w->kernel[i] == 1 && w->stride[i] == 1 && w->in[i] == w->out[i] && w->pad[i] == 0;
+    return flat;
 }
 
 static linnet_status gemm_prepare(ln_prepare *q, ln_conv *c)
@@ -312,8 +322,37 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
     }
 }
 
+/* 1x1 whose weights leave L2 room for the rest of a chain. */
+static bool gemm_by_rows(const ln_conv *c, const ln_kernels *kernel)
+{
+    LN_UNUSED(kernel);
+    return ln_conv_flat(&c->win) && c->group == 1 && c->win.in[0] == 1 && c->pixels > 1 &&
+           c->m <= GEMM_CHAIN_FLOATS / c->cg;
+}
+
+static void gemm_rows(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s)
+{
+    const size_t width = c->win.out[2], pixels = s->h * width, tiles = ln_ceil_div(pixels, (size_t)r->kernel->gemm_mr);
+    const size_t even = pixels / tiles, longer = pixels % tiles;
+    const ln_gemm_f32 g = { c->pn, c->run, c->tap_count, d->weight, d->bias, c->act };
+    const float **a = s->scratch;
+    size_t y = 0, x = 0, i = 0;
+
+    for (size_t t = 0; t < tiles; t++) {
+        const size_t rows = even + (t < longer);
+
+        for (size_t j = 0; j < rows; j++) {
+            a[j] = s->rows[y] + x * c->cg;
+            x = x + 1 == width ? 0 : x + 1;
+            y += x == 0;
+        }
+        r->kernel->gemm_f32(&g, rows, a, d->y + i * c->m, c->m, d->add ? d->add + i * c->m : NULL, c->m, 0, c->m);
+        i += rows;
+    }
+}
+
 const ln_conv_way ln_conv_gemm = {
-    "gemm", false, gemm_applicable, gemm_prepare, gemm_pack, gemm_pad, gemm_run,
+    "gemm", false, gemm_applicable, gemm_prepare, gemm_pack, gemm_pad, gemm_run, gemm_by_rows, gemm_rows,
 };
 
 #undef GEMM_TASK_LEAST

@@ -11,13 +11,10 @@
 
 static bool seven_applicable(const ln_conv *c, const ln_kernels *kernel)
 {
-    const ln_win *w = &c->win;
     ln_seven s;
-    bool flat = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && c->pixels >= SEVEN_REUSE;
 
-    for (int32_t i = 0; i < LN_WIN_AXES; i++)
-        flat = flat && w->kernel[i] == 1 && w->stride[i] == 1 && w->in[i] == w->out[i] && w->pad[i] == 0;
-    return flat && ln_seven_init(&s, kernel, c->pixels, c->m, c->cg);
+    return !c->exact && c->dtype == LINNET_F32 && c->group == 1 && c->pixels >= SEVEN_REUSE && ln_conv_flat(&c->win) &&
+           ln_seven_init(&s, kernel, c->pixels, c->m, c->cg);
 }
 
 static linnet_status seven_prepare(ln_prepare *q, ln_conv *c)

@@ -380,7 +380,7 @@ static void transposed_run(const ln_run *r, const ln_conv *c, const ln_conv_data
 }
 
 static const ln_conv_way transposed_way = {
-    "transposed", false, NULL, transposed_prepare, transposed_pack, NULL, transposed_run,
+    .name = "transposed", .prepare = transposed_prepare, .pack = transposed_pack, .run = transposed_run,
 };
 
 static linnet_status prepare(ln_prepare *q)

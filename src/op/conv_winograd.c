@@ -282,7 +282,8 @@ static void wino_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
 }
 
 const ln_conv_way ln_conv_winograd = {
-    "winograd", false, wino_applicable, wino_prepare, wino_pack, wino_spread, wino_run,
+    .name = "winograd", .applicable = wino_applicable, .prepare = wino_prepare, .pack = wino_pack, .pad = wino_spread,
+    .run = wino_run,
 };
 
 #undef WINO_NS_PRODUCT

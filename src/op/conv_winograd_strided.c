@@ -305,7 +305,8 @@ static void wino2_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, 
 }
 
 const ln_conv_way ln_conv_winograd_strided = {
-    "winograd strided", false, wino2_applicable, wino2_prepare, wino2_pack, wino2_spread, wino2_run,
+    .name = "winograd strided", .applicable = wino2_applicable, .prepare = wino2_prepare, .pack = wino2_pack,
+    .pad = wino2_spread, .run = wino2_run,
 };
 
 #undef WINO2_NS_PRODUCT

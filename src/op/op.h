@@ -147,6 +147,23 @@ typedef struct ln_permute {
     ln_arena          *arena;
 } ln_permute;
 
+/* ---- chains (used by the chain pass) --------------------------------------- */
+
+/*
+ * Convolutions one after another that run strip by strip, so that what is between them never leaves the
+ * caches: the parameters of LN_CHAIN. Its inputs are the first one's input, a residual for the last one, and
+ * of each part weights and bias.
+ */
+#define LN_CHAIN "ln.ConvChain"
+enum { LN_CHAIN_MOST = 3, LN_CHAIN_ADD = 1, LN_CHAIN_PARTS = 2 };
+typedef struct ln_chain {
+    int32_t     count;
+    const void *part[LN_CHAIN_MOST]; /* parameters of the nodes that they were */
+} ln_chain;
+
+/* What by_rows() says of a node: it cannot be a part; it can be the first one; any one. */
+enum { LN_ROWS_NO, LN_ROWS_FIRST, LN_ROWS_ANY };
+
 /* ---- the operator --------------------------------------------------------- */
 
 enum {
@@ -199,6 +216,8 @@ typedef struct ln_op {
     linnet_status (*prepare)(ln_prepare *q);   /* NULL: one task, nothing to prepare */
     linnet_status (*run)(const ln_run *r);
     bool          (*permute)(ln_permute *q);   /* NULL: the layout pass goes around this operator */
+    int32_t       (*by_rows)(const ln_prepare *q); /* of operators with Conv's parameters: can it be part of a chain?
+                                                  NULL: no. q has no state, planner and outputs */
     /* For elementwise functions that can be fused behind a matrix kernel: the kernel's name for it. */
     const void    *context;                    /* of an operator of the caller's: begins its parameters */
     bool          (*act)(const void *param, int32_t in_count, const ln_desc *in, const void *const *value, ln_act *out);

@@ -715,8 +715,10 @@ static linnet_status plan_check_inputs(const plan_work *w, const ln_desc *input)
 
 static linnet_status plan_rewrite(plan_work *w)
 {
-    const uint32_t passes = w->plan->config.passes;
-    const ln_pass pass = { w->g, w->pl.keep, w->err, &w->pl, plan_constant };
+    const ln_config *config = &w->plan->config;
+    const uint32_t passes = config->passes;
+    const ln_pass pass = { w->g, w->pl.keep, w->err, &w->plan->kernel, linnet_pool_threads(config->pool), config->exact,
+                           &w->pl, plan_constant };
     linnet_status st;
 
     for (size_t i = 0; i < w->g->value_count; i++)
@@ -732,7 +734,8 @@ static linnet_status plan_rewrite(plan_work *w)
     if (passes & LINNET_PASS_LAYOUT) {
         if ((st = ln_pass_layout(&pass)) != LINNET_OK ||
             (st = ln_plan_infer(&w->pl, false, w->err)) != LINNET_OK ||
-            (st = ln_pass_pool(&pass)) != LINNET_OK || (st = ln_pass_join(&pass)) != LINNET_OK)
+            (st = ln_pass_pool(&pass)) != LINNET_OK || (st = ln_pass_join(&pass)) != LINNET_OK ||
+            (st = ln_pass_chain(&pass)) != LINNET_OK)
             return st;
     }
     return ln_pass_clean(&pass);
