@@ -29,7 +29,7 @@
 #  define ALLOC_SMALL ((size_t)64 << 10) /* at most */
 #endif
 #define ALLOC_PAGE ((size_t)2 << 20) /* a large page */
-#define ALLOC_BIG  ((size_t)4 << 20) /* blocks from here on come from the system */
+#define ALLOC_BIG  ((size_t)2 << 20) /* blocks from here on come from the system */
 
 #if defined(MADV_HUGEPAGE) && defined(MADV_DONTNEED)
 void ln_pages_drop(const void *p, size_t size)

@@ -43,6 +43,7 @@ typedef struct bench {
     double      seconds, open, load; /* load: opening and planning */
     bool        layers, start;
     uint64_t    before; /* bytes of the process before the model */
+    uint64_t    inputs; /* bytes of the caller's own */
     uint64_t    allocations;
 } bench;
 
@@ -64,7 +65,7 @@ static bool bench_shape(const bench *b, linnet_value_info *v)
     return true;
 }
 
-static linnet_tensor **bench_inputs(const bench *b, const linnet_model *m, linnet_session *s)
+static linnet_tensor **bench_inputs(bench *b, const linnet_model *m, linnet_session *s)
 {
     const size_t count = linnet_model_input_count(m);
     linnet_tensor **in = calloc(count + 1, sizeof *in);
@@ -76,6 +77,7 @@ static linnet_tensor **bench_inputs(const bench *b, const linnet_model *m, linne
         if (!bench_shape(b, &v)) {
             cli_fail("--shape does not fit input %s", v.name);
         } else if ((in[i] = cli_random_tensor(&v, i + 1)) != NULL) {
+            b->inputs += linnet_tensor_size(in[i]);
             if (linnet_session_set_input_tensor(s, i, in[i], &err) == LINNET_OK)
                 continue;
             cli_fail("%s", err.message);
@@ -144,14 +146,18 @@ static int bench_start(const bench *b, const linnet_model *m, linnet_session *s)
         took[i > 0] = i > 1 && took[1] < t ? took[1] : t;
     }
     linnet_session_get_info(s, &p);
+    const double rest = (double)bench_peak() - (double)(p.weight_bytes + p.arena_bytes + b->inputs);
     printf(b->o.json ? "{\"model\": \"%s\", \"open_ms\": %.3f, \"plan_ms\": %.3f, \"first_ms\": %.3f, "
                        "\"steady_ms\": %.3f, \"start_ms\": %.3f, \"peak_mb\": %.1f, \"before_mb\": %.1f, "
-                       "\"weights_mb\": %.1f, \"packed_mb\": %.1f, \"arena_mb\": %.1f}\n"
+                       "\"weights_mb\": %.1f, \"packed_mb\": %.1f, \"arena_mb\": %.1f, \"input_mb\": %.1f, "
+                       "\"rest_mb\": %.1f}\n"
                      : "%s: open %.3f ms, plan %.3f ms, first run %.3f ms, steady %.3f ms: start %.3f ms\n"
-                       "peak %.1f MB, before the model %.1f MB; weights %.1f MB, packed %.1f MB, arena %.1f MB\n",
+                       "peak %.1f MB, before the model %.1f MB; weights %.1f MB, packed %.1f MB, arena %.1f MB, input %.1f MB, "
+                       "the rest of the peak %.1f MB\n",
            b->path, b->open * 1e3, (b->load - b->open) * 1e3, took[0] * 1e3, took[1] * 1e3,
            (b->load + took[0] - took[1]) * 1e3, (double)bench_peak() * 1e-6, (double)b->before * 1e-6,
-           (double)linnet_model_weight_bytes(m) * 1e-6, (double)p.weight_bytes * 1e-6, (double)p.arena_bytes * 1e-6);
+           (double)linnet_model_weight_bytes(m) * 1e-6, (double)p.weight_bytes * 1e-6, (double)p.arena_bytes * 1e-6,
+           (double)b->inputs * 1e-6, rest * 1e-6);
     return CLI_OK;
 }
 

@@ -41,6 +41,8 @@ typedef struct cache_block {
 #define CACHE_BUCKETS 256
 #define CACHE_LEAST   ((size_t)1 << 20) /* bytes of a shared block */
 #define CACHE_MOST    ((size_t)256 << 20)
+#define CACHE_LARGE   ((size_t)2 << 20) /* blocks of this size have large pages: fewer weights would not fill one */
+#define CACHE_SLACK   ((size_t)4 << 10)
 
 struct ln_cache {
     linnet_allocator alloc;
@@ -69,8 +71,10 @@ linnet_status ln_cache_create(const linnet_allocator *alloc, ln_cache **out)
 
 void ln_cache_expect(ln_cache *c, uint64_t bytes)
 {
+    const uint64_t most = bytes < CACHE_LARGE ? CACHE_LARGE - CACHE_SLACK : CACHE_MOST;
+
     if (ln_alloc_is_lazy(&c->alloc))
-        c->block_size = (size_t)LN_MIN(LN_MAX(bytes + bytes / 2, (uint64_t)CACHE_LEAST), (uint64_t)CACHE_MOST);
+        c->block_size = (size_t)LN_MIN(LN_MAX(bytes + bytes / 2, (uint64_t)CACHE_LEAST), most);
 }
 
 void ln_cache_free(ln_cache *c)
@@ -145,6 +149,15 @@ bool ln_cache_given(const ln_cache *c, const void *p)
            (uintptr_t)p <= (uintptr_t)k->pack[k->count - 1].data;
 }
 
+/* What nobody has of a block goes back: the rest of a large page. b may be NULL. */
+static void cache_trim(cache_block *b)
+{
+    if (b && b->trimmed != b->used) {
+        ln_pages_trim((char *)b + b->used, b->size - b->used);
+        b->trimmed = b->used;
+    }
+}
+
 /* Zeroed memory of e->size bytes into e->data. */
 static bool cache_memory(ln_cache *c, cache_entry *e)
 {
@@ -152,7 +165,11 @@ static bool cache_memory(ln_cache *c, cache_entry *e)
     size_t need;
 
     const bool fits = ln_align_up(e->size, LN_ALIGN, &need) && need <= c->block_size / 4;
-    if (fits && (!b || need > b->size - b->used) && (b = ln_alloc(&c->alloc, c->block_size)) != NULL) {
+    if (fits && (!b || need > b->size - b->used)) {
+        cache_trim(b);
+        b = ln_alloc(&c->alloc, c->block_size);
+    }
+    if (fits && b && b != c->block) {
         *b = (cache_block){ c->block, c->block_size, LN_ALIGN, 0 };
         c->block = b;
     }
@@ -211,11 +228,7 @@ const void *ln_cache_get(ln_cache *c, const uint64_t key[4], size_t bytes, uint6
 void ln_cache_trim(ln_cache *c)
 {
     cache_enter(&c->lock);
-    cache_block *b = c->block;
-    if (b && b->trimmed != b->used) {
-        ln_pages_trim((char *)b + b->used, b->size - b->used);
-        b->trimmed = b->used;
-    }
+    cache_trim(c->block);
     cache_leave(&c->lock);
 }
 
@@ -267,3 +280,5 @@ linnet_status ln_cache_collect(ln_cache *c, const ln_packs *packs, ln_arena *are
 #undef CACHE_BUCKETS
 #undef CACHE_LEAST
 #undef CACHE_MOST
+#undef CACHE_LARGE
+#undef CACHE_SLACK

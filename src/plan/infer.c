@@ -113,8 +113,10 @@ void *ln_plan_alloc(ln_prepare *q, size_t count, size_t size)
 
 /* ---- derived constants ----------------------------------------------------------- */
 
-/* Bytes of a derived constant after which the pages of its source are given back. */
-#define DERIVE_STEP ((size_t)8 << 20)
+/* Bytes of a derived constant after which the pages of its source are given back: more where it is large. */
+#define DERIVE_LEAST ((size_t)2 << 20)
+#define DERIVE_MOST  ((size_t)8 << 20)
+#define DERIVE_STEPS 32u
 /* And bytes below which other threads are not worth waking. */
 #define DERIVE_ALONE ((size_t)256 << 10)
 
@@ -139,7 +141,8 @@ static void derive_part(void *context, size_t i, int32_t worker)
 static void derive_run(const void *ctx, void *out)
 {
     derive_work d = *(const derive_work *)ctx;
-    const size_t steps = LN_MIN(d.bytes / DERIVE_STEP + 1, d.parts);
+    const size_t step = LN_MIN(LN_MAX(d.bytes / DERIVE_STEPS, DERIVE_LEAST), DERIVE_MOST);
+    const size_t steps = LN_MIN(d.bytes / step + 1, d.parts);
 
     d.out = out;
     if (d.make)

@@ -187,9 +187,10 @@ linnet_status ln_session_plan_anew(linnet_session *s, linnet_error *err)
 
     if (!st)
         st = ln_plan_create(s->model, s->graph, &config, s->input, NULL, 0, NULL, &plan, err);
-
     if (st)
         return st;
+    if (!s->plan && s->root == s && s->model->file.mapped && s->model->packs.count == 0)
+        ln_pages_drop(s->model->file.data, s->model->file.size); /* most of it was read for the last time */
     if ((st = ln_state_fits(s, plan, err)) != LINNET_OK) {
         ln_plan_free(plan);
         return st;
