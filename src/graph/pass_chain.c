@@ -152,9 +152,12 @@ linnet_status ln_pass_chain(const ln_pass *p)
     for (size_t i = 0; i < g->node_count; i++)
         if (w.rows[i] != LN_ROWS_NO && ln_desc_bytes(&g->value[g->node[i].out[0]].desc, &bytes))
             largest = LN_MAX(largest, bytes);
-    for (; largest >= CHAIN_LEAST; largest /= 2)
+    for (size_t least = largest; largest >= CHAIN_LEAST; least /= 2) {
         for (size_t i = 0; i < g->node_count; i++)
-            chain_join(&w, (int32_t)i, LN_MAX(largest / 2, CHAIN_LEAST));
+            chain_join(&w, (int32_t)i, LN_MAX(least, CHAIN_LEAST));
+        if (least <= CHAIN_LEAST)
+            break;
+    }
     for (size_t i = 0; i < g->node_count && !st; i++)
         if (w.before[i] == LN_NONE && w.behind[i] != LN_NONE)
             st = chain_link(&w, (int32_t)i, op);
