@@ -341,10 +341,14 @@ static void gemm_rows(const ln_run *r, const ln_conv *c, const ln_conv_data *d, 
     for (size_t t = 0; t < tiles; t++) {
         const size_t rows = even + (t < longer);
 
-        for (size_t j = 0; j < rows; j++) {
-            a[j] = s->rows[y] + x * c->cg;
-            x = x + 1 == width ? 0 : x + 1;
+        for (size_t j = 0; j < rows;) {
+            const float *from = s->rows[y] + x * c->cg;
+            const size_t end = LN_MIN(rows, j + width - x);
+
+            x = j + width - x > rows ? x + rows - j : 0;
             y += x == 0;
+            for (; j < end; j++, from += c->cg)
+                a[j] = from;
         }
         r->kernel->gemm_f32(&g, rows, a, d->y + i * c->m, c->m, d->add ? d->add + i * c->m : NULL, c->m, 0, c->m);
         i += rows;
