@@ -70,6 +70,7 @@ uint64_t ln_dense_key(const uint64_t *v, size_t count);
 /* A product m x k times k x n of constant B by seven of half its sizes (dense_seven.c). */
 typedef struct ln_seven {
     size_t pairs, n, k;    /* pairs of rows; columns and depth of one half */
+    size_t lone;           /* 1: a row behind the pairs */
     size_t part;           /* floats of one of seven packed parts of B */
     size_t rows;           /* of a register tile */
     size_t block, step;    /* pairs of rows and columns of a task */

@@ -137,13 +137,16 @@ static linnet_status product_first_phase(ln_prepare *q, ln_product *p)
     return LINNET_OK;
 }
 
-/* Constant B for the packed engine, or for seven products where each of the matrices of A is large enough. */
+/*
+ * Constant B for the packed engine, or for seven products where each of the matrices of A is large enough: the pairs
+ * of rows may not depend on how many of them there are.
+ */
 static linnet_status product_constant(ln_prepare *q, ln_product *p, size_t rows)
 {
     const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
     const bool bias = p->c >= 0 && p->beta == 1.0f && p->c_rs == 0 && p->c_cs == 1 && p->bias < 0;
 
-    if (q->exact || p->batch != 1 || (p->c >= 0 && !bias) || !ln_seven_init(&p->seven, q->kernel, rows, p->n, p->k)
+    if (q->exact || p->batch != 1 || (rows % 2 && rows != p->m) || (p->c >= 0 && !bias) || !ln_seven_init(&p->seven, q->kernel, rows, p->n, p->k)
         || !ln_seven_init(&p->seven, q->kernel, p->m, p->n, p->k))
         return ln_dense_derive(q, 1, &p->dense, &b, &p->packed);
     p->way = PRODUCT_SEVEN;

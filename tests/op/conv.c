@@ -132,11 +132,13 @@ void test_conv_few_channels(void)
     linnet_pool_free(pool);
 }
 
-/* 1x1 by seven products of half the size: even pixels, 128 channels and more. */
+/* 1x1 by seven products of half the size: pixels in even and odd numbers, some of a stride; 128 channels and more. */
 void test_conv_seven(void)
 {
-    static const int64_t size[][4] = { /* height, width, channels in, out */
-        { 14, 14, 128, 128 }, { 13, 12, 130, 192 }, { 28, 9, 256, 128 }, { 150, 1, 140, 64 * 5 }, { 12, 13, 128, 160 },
+    static const int64_t size[][6] = { /* height and width of the output, channels in, out, strides */
+        { 14, 14, 128, 128, 1, 1 }, { 13, 12, 130, 192, 1, 1 }, { 28, 9, 256, 128, 1, 1 }, { 150, 1, 140, 64 * 5, 1, 1 },
+        { 12, 13, 128, 160, 1, 1 }, { 13, 13, 128, 128, 1, 1 }, { 13, 13, 256, 200, 1, 1 }, { 21, 15, 130, 328, 1, 1 },
+        { 14, 14, 128, 128, 2, 2 }, { 13, 13, 256, 136, 2, 3 }, { 101, 1, 128, 200, 1, 2 }, { 8, 13, 512, 128, 2, 1 },
     };
     linnet_pool *pool = NULL;
     linnet_options o;
@@ -144,8 +146,10 @@ void test_conv_seven(void)
     EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         for (int way = 0; way < WREF_WAYS; way++) {
-            conv_case k = { .w = { .axes = 2, .n = 1 + (int)i % 2, .in = { 1, size[i][0], size[i][1] },
-                                   .out = { 1, size[i][0], size[i][1] }, .kernel = { 1, 1, 1 }, .stride = { 1, 1, 1 },
+            const int64_t *v = size[i], more = (int64_t)i % 2;
+            conv_case k = { .w = { .axes = 2, .n = 1 + (int)i % 2,
+                                   .in = { 1, v[0] * v[4] - (v[4] - 1) * more, v[1] * v[5] - (v[5] - 1) * more },
+                                   .out = { 1, v[0], v[1] }, .kernel = { 1, 1, 1 }, .stride = { 1, v[4], v[5] },
                                    .dilation = { 1, 1, 1 } },
                             .group = 1, .cg = size[i][2], .mg = size[i][3], .bias = way % 2 != 0, .constant = way % 3 != 2 };
             wref_options(way, &o, pool);
@@ -210,15 +214,16 @@ void test_conv_strided_exact(void)
 }
 
 /* y = relu(conv(x) + x), and two more that are joined; fused and by seven, against direct sums as written. */
-void test_conv_seven_fused(void)
+static void seven_fused(int64_t height, int64_t width)
 {
-    enum { C = 128, PIXELS = 14 * 14 };
-    const int64_t x_dims[] = { 1, C, 14, 14 }, w_dims[] = { C, C, 1, 1 };
+    enum { C = 128, MOST = 3 * C * 200 };
+    const size_t count = (size_t)(3 * C * height * width);
+    const int64_t x_dims[] = { 1, C, height, width }, w_dims[] = { C, C, 1, 1 };
     static const char *const ops[] = { "Conv", "Conv", "Conv", "Add", "Relu", "Concat" };
     static const char *const in[][2] = { { "x", "w0" }, { "x", "w1" }, { "x", "w2" }, { "c0", "x" }, { "s", NULL }, { "c1", "c2" } };
     static const char *const out[] = { "c0", "c1", "c2", "s", "y", "z" };
     linnet_tensor *x = test_random_f32(4, x_dims, -1, 1), *w[3];
-    static double got[2][3 * C * PIXELS];
+    static double got[2][MOST];
 
     for (int i = 0; i < 3; i++)
         w[i] = test_random_f32(4, w_dims, -1, 1);
@@ -251,12 +256,12 @@ void test_conv_seven_fused(void)
         for (size_t k = 0; k < 2; k++)
             for (size_t i = 0; i < linnet_tensor_count(linnet_session_output(s, k)); i++)
                 got[plain][at++] = linnet_tensor_get(linnet_session_output(s, k), i);
-        EXPECT(at == 3 * C * PIXELS);
+        EXPECT(at == count);
         linnet_session_free(s);
         linnet_model_free(m);
     }
     double worst = 0, most = 0;
-    for (size_t i = 0; i < 3 * C * PIXELS; i++) {
+    for (size_t i = 0; i < count; i++) {
         worst = fmax(worst, fabs(got[0][i] - got[1][i]));
         most = fmax(most, fabs(got[1][i]));
     }
@@ -265,6 +270,41 @@ void test_conv_seven_fused(void)
     linnet_tensor_free(x);
     for (int i = 0; i < 3; i++)
         linnet_tensor_free(w[i]);
+}
+
+void test_conv_seven_fused(void)
+{
+    seven_fused(14, 14);
+    seven_fused(13, 15);
+}
+
+/* The bits of an image do not depend on those beside it. */
+void test_conv_seven_images(void)
+{
+    enum { C = 128, SIDE = 13, COUNT = C * SIDE * SIDE };
+    const int64_t x_dims[] = { 2, C, SIDE, SIDE }, one_dims[] = { 1, C, SIDE, SIDE }, w_dims[] = { C, C, 1, 1 };
+    const conv_case k = { .w = { .axes = 2, .n = 1, .in = { 1, SIDE, SIDE }, .out = { 1, SIDE, SIDE }, .kernel = { 1, 1, 1 },
+                                 .stride = { 1, 1, 1 }, .dilation = { 1, 1, 1 } },
+                          .group = 1, .cg = C, .mg = C };
+    linnet_tensor *x = test_random_f32(4, x_dims, -1, 1), *one = test_random_f32(4, one_dims, -1, 1);
+    linnet_tensor *w = test_random_f32(4, w_dims, -1, 1);
+    linnet_options o;
+
+    memcpy(linnet_tensor_data(one), (const float *)linnet_tensor_data(x) + COUNT, COUNT * sizeof(float));
+    linnet_options_init(&o);
+    test_op t = { .op = "Conv", .in = { x, w }, .constant = { false, true }, .in_count = 2, .out_count = 1, .set = conv_set,
+                  .user = (void *)&k, .opt = &o }, u = t;
+    u.in[0] = one;
+    EXPECT_OK(test_op_run(&t));
+    EXPECT_OK(test_op_run(&u));
+    EXPECT(t.out[0] && u.out[0]
+           && memcmp((const float *)linnet_tensor_data(t.out[0]) + COUNT, linnet_tensor_data(u.out[0]),
+                     COUNT * sizeof(float)) == 0);
+    test_op_free(&t);
+    test_op_free(&u);
+    linnet_tensor_free(x);
+    linnet_tensor_free(one);
+    linnet_tensor_free(w);
 }
 
 void test_conv_transpose(void)

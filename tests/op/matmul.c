@@ -98,10 +98,11 @@ static void net_check(net *t)
 
 void test_matmul_seven(void)
 {
-    static const int64_t m[] = { 46, 48, 50, 64, 130, 134 }, k[] = { 128, 130, 256, 2048 }, n[] = { 128, 192, 320, 640 };
+    static const int64_t m[] = { 46, 48, 49, 64, 131, 134, 197 }, k[] = { 128, 130, 256, 2048 };
+    static const int64_t n[] = { 128, 200, 320, 640 };
 
-    for (int i = 0; i < 24; i++) {
-        net t = { .m = m[i % 6], .k = k[i % 7 % 4], .n = n[i * 5 % 7 % 4], .batch = 1 + i % 2, .act = i / 2 % 3,
+    for (int i = 0; i < 28; i++) {
+        net t = { .m = m[i % 7], .k = k[i % 5 % 4], .n = n[i * 5 % 9 % 4], .batch = 1 + i % 2, .act = i / 2 % 3,
                   .residual = i / 3 % 2 };
         net_check(&t);
     }
