@@ -209,7 +209,9 @@ static void gemm_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
     float *panel = out + part * c->part_packed + n0 * k;
 
     if (c->pn == c->mg && c->dtype == LINNET_F32) {
-        gemm_pack_turned(c, kernel, (const char *)w + (m0 + n0) * k * sizeof(float), n1 - n0, panel);
+        w = (const char *)w + (m0 + n0) * k * sizeof(float);
+        ln_dense_touch(w, (n1 - n0) * k * sizeof(float));
+        gemm_pack_turned(c, kernel, w, n1 - n0, panel);
         return;
     }
     memset(panel, 0, k * nr * sizeof(float));

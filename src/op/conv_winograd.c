@@ -136,10 +136,12 @@ static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
     const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
+    w = (const char *)w + n0 * k * sizeof(float);
+    ln_dense_touch(w, n * k * sizeof(float));
     out += first * c->cg * wino_points(c->tall, c->wide) + (n0 - first) * c->cg;
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
-        ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
+        ln_conv_turn(kernel, w, k, n, 9 * p, 9 * depth, turned);
         kernel->wino_weight_f32(depth, wino_three(c->tall, c->wide), turned, out + p * nr, part);
     }
 }

@@ -51,6 +51,15 @@ static inline void ln_dense_ahead(const char *p, size_t run, size_t left)
         LN_PREFETCH(p + i * sizeof(float));
 }
 
+/* Read through `size` bytes that will be wanted in another order: memory is fastest front to back. */
+static inline void ln_dense_touch(const void *p, size_t size)
+{
+    const volatile char *c = p;
+
+    for (size_t i = 0; i < size; i += LN_ALIGN)
+        (void)c[i];
+}
+
 /* Columns [n0, n1) of a matrix of floats at any address, k deep, packed into out: as pack_b_f32 does it. */
 void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, const ln_dense_b *at, size_t n0, size_t n1,
                          float *out);
