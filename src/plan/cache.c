@@ -165,10 +165,10 @@ static bool cache_memory(ln_cache *c, cache_entry *e)
     size_t need;
 
     const bool fits = ln_align_up(e->size, LN_ALIGN, &need) && need <= c->block_size / 4;
-    if (fits && (!b || need > b->size - b->used)) {
-        cache_trim(b);
+    if (!fits || !b || need > b->size - b->used)
+        cache_trim(b); /* the peak may be now */
+    if (fits && (!b || need > b->size - b->used))
         b = ln_alloc(&c->alloc, c->block_size);
-    }
     if (fits && b && b != c->block) {
         *b = (cache_block){ c->block, c->block_size, LN_ALIGN, 0 };
         c->block = b;
