@@ -3,8 +3,9 @@
  *
  * Where a large tensor goes from one convolution to the next and to nobody else, and both can compute some
  * rows from some rows, they are parts of a chain (LN_CHAIN): the tensor then never leaves the caches. Small
- * tensors stay there anyhow. The largest come first, as chains are short: so they begin and end where tensors are
- * small. This pass is the last: shapes, layouts and epilogues are what they will be.
+ * tensors stay there anyhow, and before a still larger one nothing is gained. The largest come first, as chains
+ * are short: so they begin and end where tensors are small. This pass is the last: shapes, layouts and epilogues
+ * are what they will be.
  */
 #include "pass.h"
 
@@ -72,13 +73,14 @@ static void chain_join(const chain_work *w, int32_t i, size_t least)
 {
     const ln_node *n = &w->g->node[i];
     int32_t first;
-    size_t bytes;
+    size_t bytes, out;
 
     if (w->rows[i] == LN_ROWS_NO || w->behind[i] != LN_NONE || chain_has_residual(n) || w->use[n->out[0]] != 1)
         return;
     const int32_t to = w->reader[n->out[0]];
     if (to == LN_NONE || w->rows[to] != LN_ROWS_ANY || w->g->node[to].in[0] != n->out[0] ||
         !ln_desc_bytes(&w->g->value[n->out[0]].desc, &bytes) || bytes < least ||
+        !ln_desc_bytes(&w->g->value[w->g->node[to].out[0]].desc, &out) || bytes < out ||
         chain_length(w, i, &first) + chain_length(w, to, &first) > LN_CHAIN_MOST)
         return;
     w->behind[i] = to;
@@ -119,9 +121,13 @@ static linnet_status chain_open(const ln_pass *p, chain_work *w)
     ln_arena *arena = p->g->arena;
     linnet_status st = LINNET_OK;
 
-    *w = (chain_work){ p, p->g, ln_arena_alloc(arena, values, sizeof *w->use),
-                       ln_arena_alloc(arena, values, sizeof *w->reader), ln_arena_alloc(arena, nodes, sizeof *w->rows),
-                       ln_arena_alloc(arena, nodes, sizeof *w->before), ln_arena_alloc(arena, nodes, sizeof *w->behind) };
+    w->p = p;
+    w->g = p->g;
+    w->use = ln_arena_alloc(arena, values, sizeof *w->use);
+    w->reader = ln_arena_alloc(arena, values, sizeof *w->reader);
+    w->rows = ln_arena_alloc(arena, nodes, sizeof *w->rows);
+    w->before = ln_arena_alloc(arena, nodes, sizeof *w->before);
+    w->behind = ln_arena_alloc(arena, nodes, sizeof *w->behind);
     if (!w->use || !w->reader || !w->rows || !w->before || !w->behind)
         return chain_full(p);
     ln_graph_uses(p->g, w->use);

@@ -163,8 +163,8 @@ linnet_status ln_conv_derive(ln_prepare *q, int32_t input, ln_conv *c)
         name = name * 131 + (unsigned char)*s;
     const uint64_t facts[] = { name, q->kernel->isa, q->kernel->gemm_nr, c->key, c->packed, c->group,
                                c->m, c->cg, (uint64_t)c->dtype };
-    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), c->packed * sizeof(float),
-                                                  c->pack_tasks, conv_make, &packing, &out);
+    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)),
+                                                  c->packed * sizeof(float), c->pack_tasks, conv_make, &packing, &out);
     c->weight = out;
     q->unread |= 1u << input;
     return st;

@@ -85,7 +85,8 @@ static bool chain_rings(state *s, size_t step, size_t *most, size_t *floats)
             break;
         chain_part *before = &s->part[i - 1];
         made = before->ring = LN_MIN(made, w->in[1]);
-        if (!ln_mul(w->in[2], w->c, &before->row) || !ln_mul(before->row, made, &ring) || !ln_add(*floats, ring, floats))
+        if (!ln_mul(w->in[2], w->c, &before->row) || !ln_mul(before->row, made, &ring)
+            || !ln_add(*floats, ring, floats))
             return false;
     }
     return true;
@@ -125,7 +126,8 @@ static bool chain_place(state *s, size_t pointers, size_t *scratch)
 
         ok = ln_align_up(*scratch, LN_ALIGN, scratch);
         p->at = *scratch;
-        ok = ok && p->ring <= SIZE_MAX / sizeof(float) / p->row && ln_add(*scratch, p->ring * p->row * sizeof(float), scratch);
+        ok = ok && p->ring <= SIZE_MAX / sizeof(float) / p->row
+             && ln_add(*scratch, p->ring * p->row * sizeof(float), scratch);
     }
     for (int32_t i = 0; i < s->count && ok; i++) {
         const size_t want = s->part[i].scratch;

@@ -222,7 +222,7 @@ static bool few_by_rows(const ln_conv *c, const ln_kernels *kernel)
 static void few_strip(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s)
 {
     const few_input f = few_of(c);
-    few_work k = { f, { c->m, c->run, c->tap_count, d->weight, d->bias, c->act }, s->scratch, NULL, NULL, NULL, 0, false };
+    few_work k = { .f = f, .g = { c->m, c->run, c->tap_count, d->weight, d->bias, c->act }, .rows = s->scratch };
 
     k.copies = (float *)((char *)s->scratch + ln_ceil_div(c->tap_count * sizeof(float *), LN_ALIGN) * LN_ALIGN);
     for (size_t i = 0; i < s->h; i++)
