@@ -246,9 +246,9 @@ typedef struct ln_kernels {
     void (*log_softmax_f32)(size_t n, const float *x, float *y); /* n >= 1 */
     /* Softmax of `rows` rows of n >= 1, ldx apart, in place; zeros: a row of nothing but -inf gives 0, not NaN. */
     void (*softmax_rows_f32)(size_t rows, size_t n, float *x, size_t ldx, bool zeros);
-    /* y = (x - mean) / sqrt(var + eps) * scale + bias; scale, bias: n floats or NULL;
-       *mean and *inv_std (1 / sqrt(var + eps)) are stored where not NULL. n >= 1 */
-    void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias,
+    /* y = (x - mean) / sqrt(var + eps) * scale + bias of each of `rows` rows of n; scale, bias: n floats or NULL;
+       mean[row] and inv_std[row] (1 / sqrt(var + eps)) are stored where not NULL. n >= 1 */
+    void (*layer_norm_f32)(size_t rows, size_t n, const float *x, const float *scale, const float *bias,
                            float eps, float *y, float *mean, float *inv_std);
     /* y = x / sqrt(mean(x^2) + eps) * scale; scale: n floats or NULL. n >= 1 */
     void (*rms_norm_f32)(size_t n, const float *x, const float *scale, float eps, float *y);

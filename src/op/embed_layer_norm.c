@@ -83,7 +83,7 @@ static linnet_status run(const ln_run *r)
         if (segment)
             add((size_t)n, sum, 1, segment, 1, sum);
         if (r->out[0])
-            r->kernel->layer_norm_f32((size_t)n, sum, r->in[EMBED_GAMMA], r->in[EMBED_BETA], p->epsilon,
+            r->kernel->layer_norm_f32(1, (size_t)n, sum, r->in[EMBED_GAMMA], r->in[EMBED_BETA], p->epsilon,
                                       (float *)r->out[0] + i * (size_t)n, NULL, NULL);
         kept += s->mask && ((const int32_t *)r->in[EMBED_MASK])[i] != 0;
     }

@@ -108,7 +108,7 @@ static void norm_row_f32(const ln_run *r, const state *s, size_t at)
     const float *scale = r->in[1], *bias = r->in[2];
     float *y = (float *)r->out[0] + at * n;
 
-    r->kernel->layer_norm_f32(n, (const float *)r->in[0] + at * n, NULL, NULL, p->epsilon, y, NULL, NULL);
+    r->kernel->layer_norm_f32(1, n, (const float *)r->in[0] + at * n, NULL, NULL, p->epsilon, y, NULL, NULL);
     for (size_t c = 0; c < each; c++, y += s->pixels)
         r->kernel->unary_f32[LN_FN_AFFINE](s->pixels, y, y, scale[first + c], bias[first + c]);
 }

@@ -146,7 +146,7 @@ static void norm_one(const ln_run *r, const state *s, float epsilon, int32_t sta
         r->kernel->rms_norm_f32(s->n, x, scale, epsilon, y);
         return;
     }
-    r->kernel->layer_norm_f32(s->n, x, scale, bias, epsilon, y, &mean, &inverse);
+    r->kernel->layer_norm_f32(1, s->n, x, scale, bias, epsilon, y, &mean, &inverse);
     if (stats > 1 && r->out[1])
         ln_set_f64(r->out_desc[1].dtype, r->out[1], row, (double)mean);
     if (stats > 2 && r->out[2])
@@ -164,6 +164,14 @@ static linnet_status run(const ln_run *r)
     const float *scale = s->has_scale ? norm_spread(r, s, 1, rows) : NULL;
     const float *bias = s->has_bias ? norm_spread(r, s, 2, rows + s->n) : NULL;
 
+    if (t == LINNET_F32 && !s->rms) {
+        float *mean = s->outs > 1 ? r->out[1] : NULL, *inverse = s->outs > 2 ? r->out[2] : NULL;
+
+        r->kernel->layer_norm_f32(end - begin, s->n, (const float *)r->in[0] + begin * s->n, scale, bias, p->epsilon,
+                                  (float *)r->out[0] + begin * s->n, mean ? mean + begin : NULL,
+                                  inverse ? inverse + begin : NULL);
+        return LINNET_OK;
+    }
     for (size_t row = begin; row < end; row++) {
         const size_t at = row * s->n;
         if (t == LINNET_F32) {

@@ -30,18 +30,42 @@ static void norm_layer_case(size_t n, float centre, bool has_scale, bool has_bia
         want[i]  = v * s + (bias ? (double)bias[i] : 0.0);
         bound[i] = 16.0 * 0x1p-24 * (fabs(v * s) + fabs(s) + fabs(want[i]));
     }
-    check_now.layer_norm_f32(n, x, scale, bias, 1e-5f, y, stat, stat2);
+    check_now.layer_norm_f32(1, n, x, scale, bias, 1e-5f, y, stat, stat2);
     check_bound(y, want, bound, n);
     *bound = 4.0 * 0x1p-24 * (fabs(mean) + 1.0);
     check_bound(stat, &mean, bound, 1);
     *bound = 16.0 * 0x1p-24 * inv;
     check_bound(stat2, &inv, bound, 1);
-    check_now.layer_norm_f32(n, x, scale, bias, 1e-5f, x, NULL, NULL);
+    check_now.layer_norm_f32(1, n, x, scale, bias, 1e-5f, x, NULL, NULL);
     check_same(x, y, n * sizeof *y);
+}
+
+/* Rows at once: the bits of each alone. */
+static void norm_layer_rows(size_t rows, size_t n)
+{
+    check_case("rows=%zu n=%zu", rows, n);
+    float *x = check_buf(rows * n), *y = check_buf(rows * n), *stat = check_buf(rows), *stat2 = check_buf(rows);
+    float *scale = check_buf(n), *bias = check_buf(n), *row = check_buf(n), *one = check_buf(1), *one2 = check_buf(1);
+
+    check_fill(x, rows * n, -2.0f, 4.0f);
+    check_fill(scale, n, -2.0f, 2.0f);
+    check_fill(bias, n, -2.0f, 2.0f);
+    check_now.layer_norm_f32(rows, n, x, scale, bias, 1e-5f, y, stat, stat2);
+    for (size_t r = 0; r < rows; r++) {
+        check_now.layer_norm_f32(1, n, x + r * n, scale, bias, 1e-5f, row, one, one2);
+        check_same(y + r * n, row, n * sizeof *y);
+        check_same(stat + r, one, sizeof *one);
+        check_same(stat2 + r, one2, sizeof *one2);
+    }
 }
 
 static void norm_layer(void)
 {
+    for (size_t rows = 0; rows < 20; rows++) {
+        norm_layer_rows(rows, 1 + rows * 3);
+        norm_layer_rows(rows, 384);
+        norm_layer_rows(rows, 1500);
+    }
     for (size_t w = 0; w < CHECK_COUNT(norm_width); w++)
         for (int k = 0; k < 4; k++) {
             norm_layer_case(norm_width[w], 0.0f, k & 1, k & 2);
@@ -52,7 +76,7 @@ static void norm_layer(void)
     float *x = check_buf(n), *y = check_buf(n);
     check_fill(x, n, -1.0f, 1.0f);
     x[check_rand(0, n - 1)] = NAN;
-    check_now.layer_norm_f32(n, x, NULL, NULL, 1e-5f, y, NULL, NULL);
+    check_now.layer_norm_f32(1, n, x, NULL, NULL, 1e-5f, y, NULL, NULL);
     for (size_t i = 0; i < n; i++)
         check_ok(isnan(y[i]), "a NaN does not reach the whole row");
 }
@@ -129,7 +153,7 @@ typedef struct norm_time { size_t rows, n; float *x, *y, *scale, *bias; } norm_t
 static void norm_call_layer(void *arg)
 {
     norm_time *t = arg;
-    check_now.layer_norm_f32(t->n, t->x, t->scale, t->bias, 1e-5f, t->y, NULL, NULL);
+    check_now.layer_norm_f32(t->rows, t->n, t->x, t->scale, t->bias, 1e-5f, t->y, NULL, NULL);
 }
 static void norm_call_rms(void *arg)
 {
@@ -167,6 +191,7 @@ void check_norm(void)
     if (check_begin("layer_norm_f32", CHECK_ENTRY(layer_norm_f32))) {
         norm_layer();
         norm_bench(1, 768, norm_call_layer);
+        norm_bench(8, 384, norm_call_layer);
     }
     if (check_begin("rms_norm_f32", CHECK_ENTRY(rms_norm_f32))) {
         norm_rms();
