@@ -353,19 +353,19 @@ static void attention_tile(const ln_run *r, const ln_attention *s, const ln_atte
     if (!d->y)
         return;
     float *y = (float *)d->y + b * s->y.batch + h * s->y.head + i * s->y.row;
-    const bool narrow = s->v_head <= r->kernel->gemm_nr; /* one panel: it may end early */
-    g.n = s->v_head;
     for (size_t k = lo; k < hi; k += s->key_block) {
-        const size_t all = LN_MIN(s->key_block, s->total - k), used = LN_MIN(s->key_block, hi - k);
+        const size_t all = LN_MIN(s->key_block, s->total - k);
+        const float *v = packed + s->v_at + (first + k / s->key_block) * s->v_packed;
 
-        g.k = narrow ? used : all;
-        g.b = packed + s->v_at + (first + k / s->key_block) * s->v_packed;
-        for (size_t t = 0; t < rows; t++) {
+        g.k = LN_MIN(all, hi - k);
+        for (size_t t = 0; t < rows; t++)
             row[t] = x + t * s->total + k;
-            if (g.k > used)
-                memset(x + t * s->total + k + used, 0, (g.k - used) * sizeof *x);
+        const size_t step = g.k < all ? r->kernel->gemm_nr : s->v_head; /* panels one by one may end early */
+        for (size_t j = 0; j < s->v_head; j += step) {
+            g.n = LN_MIN(step, s->v_head - j);
+            g.b = v + j * all;
+            r->kernel->gemm_f32(&g, rows, row, y + j, s->y.row, k > lo ? y + j : NULL, s->y.row, 0, g.n);
         }
-        r->kernel->gemm_f32(&g, rows, row, y, s->y.row, k > lo ? y : NULL, s->y.row, 0, g.n);
     }
 }
 
