@@ -135,6 +135,7 @@ typedef struct ln_wino {
     size_t c, tall, wide, ld;
     size_t pad, width, ldx; /* columns of padding, and of the image; floats from pixel to pixel */
     size_t taps;            /* of wino_output: 3; 2: points 0, 1, 2, 3 and 5 alone, and of three outputs not 3 */
+    bool   pool;            /* of wino_output, tiles of four alone and no residual: see there */
 } ln_wino;
 
 /*
@@ -229,7 +230,7 @@ typedef struct ln_kernels {
                            float *v, float *v4);
     /* d->tall rows of output (NULL: not wanted) as far as columns are below d->width:
        act(bias + Y + add). m, m4 as v, v4. bias may be NULL; add: rows like y, which may be
-       those of y; or NULL. */
+       those of y; or NULL. pool: the outputs go two by two, two rows of act(the largest of bias + Y) a tile. */
     void (*wino_output_f32)(const ln_wino *d, const float *m, const float *m4, size_t t0, size_t t1,
                             const float *bias, ln_act act, const float *const *add, float *const *y);
     /* The same for stride 2; 2 * d->tall + 1 rows of pixels. */

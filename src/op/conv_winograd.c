@@ -6,6 +6,8 @@
  * matrix products follow, and the results are transformed back and stored. Where there are too few
  * blocks for the tasks to be many, a phase before transforms the input once for all of them.
  *
+ * A pooling two by two is part of the way back where all tiles are of four.
+ *
  * Tiles are numbered along the rows, the rows that are four high first, over all images.
  */
 #include "conv.h"
@@ -92,6 +94,18 @@ static bool wino_stride(size_t rows, size_t columns, size_t *ld)
     return true;
 }
 
+/* The windows of a pooling behind are quarters of tiles, and the activation can wait. */
+static bool wino_pools(const ln_conv *c, const wino_cover *t)
+{
+    const ln_win *w = &c->pool;
+    bool fits = w->c && c->act.fn == LN_FN_NONE && t->tall == t->down && t->wide == t->across;
+
+    for (int32_t i = 1; i < LN_WIN_AXES; i++)
+        fits = fits && w->kernel[i] == 2 && w->stride[i] == 2 && w->dilation[i] == 1 && w->pad[i] == 0 &&
+               w->in[i] == 2 * w->out[i];
+    return fits;
+}
+
 static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
@@ -101,6 +115,7 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     wino_choose(c, nr, &t);
     c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
     c->tiles = c->win.n * c->down * c->across;
+    c->pools = wino_pools(c, &t);
     const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div((size_t)WINO_BLOCK, mr) * mr);
     c->m_tasks = blocks * 2 > WINO_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
     c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
@@ -184,7 +199,7 @@ static void wino_inputs(const ln_run *r, const ln_conv *c, const float *x, size_
 
     for (size_t at = begin; at < end;) {
         const wino_span s = wino_next(c, at, end);
-        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 3 };
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 3, false };
         const float *rows[6] = { NULL };
 
         for (size_t i = 0; i < s.height + 2; i++) {
@@ -200,22 +215,23 @@ static void wino_inputs(const ln_run *r, const ln_conv *c, const float *x, size_
 static void wino_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data *d, size_t begin, size_t end, size_t n0,
                          size_t n1, float *m, size_t ld)
 {
-    const ln_win *w = &c->win;
-    const size_t n = n1 - n0, first = wino_count(c, begin, 0, 4);
+    const size_t n = n1 - n0, first = wino_count(c, begin, 0, 4), fold = c->pools ? 2 : 1;
+    const size_t height = c->win.out[1] / fold, width = c->win.out[2] / fold;
+    const ln_act act = c->pools ? c->pool_act : c->act;
 
     for (size_t at = begin; at < end;) {
         const wino_span s = wino_next(c, at, end);
-        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 3 };
+        const ln_wino g = { n, s.height, c->wide, ld, 0, width, c->ldy, 3, c->pools };
         const float *add[4] = { NULL };
         float *y[4] = { NULL };
 
-        for (size_t i = 0; i < s.height && s.y + i < w->out[1]; i++) {
-            const size_t to = (s.n * w->out[1] + s.y + i) * w->out[2] * c->ldy + n0;
+        for (size_t i = 0; i < s.height / fold && s.y / fold + i < height; i++) {
+            const size_t to = (s.n * height + s.y / fold + i) * width * c->ldy + n0;
             y[i] = d->y + to;
             add[i] = d->add ? d->add + to : NULL;
         }
         r->kernel->wino_output_f32(&g, m + (at - begin) * n, m + (wino_count(c, at, 0, 4) - first) * n, s.t0, s.t1,
-                                   d->bias ? d->bias + n0 : NULL, c->act, d->add ? add : NULL, y);
+                                   d->bias ? d->bias + n0 : NULL, act, d->add ? add : NULL, y);
         at += s.t1 - s.t0;
     }
 }

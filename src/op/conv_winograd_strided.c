@@ -174,7 +174,7 @@ static void wino2_inputs(const ln_run *r, const ln_conv *c, const float *x, size
 
     for (size_t at = begin; at < end;) {
         const wino2_span s = wino2_next(c, at, end);
-        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 2 };
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 2, false };
         const float *rows[9] = { NULL };
 
         for (size_t i = 0; i < 2 * s.height + 1; i++) {
@@ -194,7 +194,7 @@ static void wino2_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data 
 
     for (size_t at = begin; at < end;) {
         const wino2_span s = wino2_next(c, at, end);
-        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 2 };
+        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 2, false };
         const float *add[4] = { NULL }, *const from = m + (at - begin) * n;
         float *y[4] = { NULL };
 

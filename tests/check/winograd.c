@@ -13,6 +13,7 @@ typedef struct layer {
     size_t       down, tall, across, wide; /* tiles; those of four outputs */
     size_t       ldv, ldm;
     bool         three; /* no tile has a point 4, nor have the filters */
+    bool         pool;  /* of two by two outputs the largest */
     const float *x, *w, *bias, *add;
     float       *u, *v, *m, *y;
     ln_act       act;
@@ -41,8 +42,10 @@ static size_t count(const layer *l, size_t rows, size_t some, size_t i, size_t j
 
 static ln_wino geometry(const layer *l, size_t row, bool out)
 {
+    const size_t width = l->pool ? l->w_out / 2 : l->w_out;
+
     return (ln_wino){ out ? l->n : l->c, row < l->tall ? 4 : 3, l->wide, out ? l->ldm : l->ldv,
-                      out ? 0 : l->pad, out ? l->w_out : l->w_in, out ? l->ldy : l->ldx, 3 };
+                      out ? 0 : l->pad, out ? width : l->w_in, out ? l->ldy : l->ldx, 3, out && l->pool };
 }
 
 static size_t top(const layer *l, size_t row) { return 3 * row + (row < l->tall ? row : l->tall); }
@@ -67,9 +70,9 @@ static void output_row(const layer *l, size_t row, size_t t0, size_t t1)
     const float *add[4];
     float *y[4];
 
-    for (size_t i = 0; i < d.tall; i++) {
-        const size_t at = (top(l, row) + i) * l->w_out * l->ldy;
-        y[i]   = top(l, row) + i < l->h_out ? l->y + at : NULL;
+    for (size_t i = 0; i < (l->pool ? 2 : d.tall); i++) {
+        const size_t line = (l->pool ? 2 * row : top(l, row)) + i, at = line * d.width * l->ldy;
+        y[i]   = line < (l->pool ? l->h_out / 2 : l->h_out) ? l->y + at : NULL;
         add[i] = y[i] && l->add ? l->add + at : NULL;
     }
     check_now.wino_output_f32(&d, l->m + count(l, row, t0, 0, 0) * l->n, l->m + count(l, row, t0, 0, 4) * l->n,
@@ -111,7 +114,7 @@ static void run_layer(const layer *l)
     }
 }
 
-static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
+static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad, bool pool)
 {
     const size_t nr = check_now.gemm_nr, ldu = (n + nr - 1) / nr * nr * c;
     const float range = check_rand(0, 1) ? 1.0f : 1e4f, low = check_rand(0, 1) ? -1.0f : 0.0f;
@@ -122,7 +125,10 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
 
     l.down = cover(l.h_out, &l.tall);
     l.across = cover(l.w_out, &l.wide);
-    if (check_rand(0, 3) == 0) {
+    if (pool) {
+        l.down = l.tall = (l.h_out + 3) / 4;
+        l.across = l.wide = (l.w_out + 3) / 4;
+    } else if (check_rand(0, 3) == 0) {
         l.down = (l.h_out + 2) / 3, l.across = (l.w_out + 2) / 3;
         l.tall = l.wide = 0;
     }
@@ -133,7 +139,8 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
     check_fill(weight, 9 * c * n, check_rand(0, 1) ? -1.0f : 0.0f, 1.0f);
     check_fill(bias, n, -1.0f, 1.0f);
     check_fill(add, out, -1.0f, 1.0f);
-    l.x = x, l.w = weight, l.bias = check_rand(0, 2) ? bias : NULL, l.add = check_rand(0, 1) ? add : NULL;
+    l.x = x, l.w = weight, l.bias = check_rand(0, 2) ? bias : NULL, l.add = check_rand(0, 1) && !pool ? add : NULL;
+    l.pool = pool;
     l.u = check_buf(36 * ldu);
     l.v = check_buf(36 * l.ldv);
     l.m = check_buf(36 * l.ldm);
@@ -171,6 +178,31 @@ static double act_of(ln_act act, double x)
     return act.fn == LN_FN_LEAKY_RELU && x < 0.0 ? (double)act.a * x : x;
 }
 
+/* The same pooled: activations never descend, so they may come first or last. */
+static void compare_pooled(const layer *l)
+{
+    const size_t h = l->h_out / 2, w = l->w_out / 2;
+    double *want = check_want(h * w * l->n), *bound = check_want(l->n), most = 0.0;
+
+    for (size_t i = 0; i < h * w * l->n; i++) {
+        const size_t p = i / l->n, y = p / w * 2, x = p % w * 2, n = i % l->n;
+        want[i] = -INFINITY;
+        for (size_t k = 0; k < 4; k++)
+            want[i] = fmax(want[i], want_pixel(l, y + k / 2, x + k % 2, n));
+        want[i] = act_of(l->act, want[i]);
+    }
+    for (size_t p = 0; p < l->h_out * l->w_out; p++)
+        for (size_t n = 0; n < l->n; n++)
+            most = fmax(most, fabs(want_pixel(l, p / l->w_out, p % l->w_out, n)));
+    for (size_t n = 0; n < l->n; n++)
+        bound[n] = 1e-5 * most;
+    for (size_t p = 0; p < h * w; p++) {
+        check_bound(l->y + p * l->ldy, want + p * l->n, bound, l->n);
+        if (p + 1 < h * w)
+            check_untouched(l->y + p * l->ldy + l->n, l->ldy - l->n);
+    }
+}
+
 static void compare(const layer *l)
 {
     const size_t pixels = l->h_out * l->w_out;
@@ -192,16 +224,19 @@ static void compare(const layer *l)
     }
 }
 
-static void one(size_t c, size_t n, size_t h, size_t w, size_t pad)
+static void one(size_t c, size_t n, size_t h, size_t w, size_t pad, bool pool)
 {
     static const ln_act list[] = { { LN_FN_NONE, 0, 0 }, { LN_FN_CLIP, 0.0f, INFINITY },
                                    { LN_FN_CLIP, -1.0f, 2.0f }, { LN_FN_LEAKY_RELU, 0.125f, 0 } };
 
     check_case("c=%zu n=%zu %zux%zu pad=%zu", c, n, h, w, pad);
-    layer l = make_layer(c, n, h, w, pad);
+    layer l = make_layer(c, n, h, w, pad, pool);
     l.act = list[check_rand(0, CHECK_COUNT(list) - 1)];
     run_layer(&l);
-    compare(&l);
+    if (pool)
+        compare_pooled(&l);
+    else
+        compare(&l);
     if (l.add) { /* the residual may be where the result goes */
         memcpy(l.y, l.add, ((l.h_out * l.w_out - 1) * l.ldy + l.n) * sizeof *l.y);
         const float *add = l.add;
@@ -227,9 +262,13 @@ void check_winograd(void)
     for (size_t i = 0; i < 100; i++) {
         const size_t pad = check_rand(0, 2);
         one(check_rand(1, 2 * check_now.lanes + 3), check_rand(1, 2 * check_now.gemm_nr + 3),
-            check_rand(3, 20), check_rand(3, 20), pad);
+            check_rand(3, 20), check_rand(3, 20), pad, false);
     }
-    one(64, 40, 13, 9, 1);
+    one(64, 40, 13, 9, 1, false);
     for (size_t i = 0; i < 4; i++) /* many channels: long sums */
-        one(512, check_now.gemm_nr + 1, check_rand(12, 15), check_rand(12, 15), 1);
+        one(512, check_now.gemm_nr + 1, check_rand(12, 15), check_rand(12, 15), 1, false);
+    for (size_t i = 0; i < 40; i++)
+        one(check_rand(1, 2 * check_now.lanes + 3), check_rand(1, 2 * check_now.gemm_nr + 3), check_rand(4, 20),
+            check_rand(4, 20), check_rand(0, 2), true);
+    one(64, 40, 16, 12, 1, true);
 }

@@ -30,7 +30,7 @@ static size_t top(size_t tile, size_t four) { return 3 * tile + (tile < four ? t
 
 static void input_row(const layer *l, size_t row, size_t t0, size_t t1)
 {
-    const ln_wino d = { l->c, row < l->tall ? 4 : 3, l->wide, l->ldv, l->pad, l->w_in, l->ldx, 2 };
+    const ln_wino d = { l->c, row < l->tall ? 4 : 3, l->wide, l->ldv, l->pad, l->w_in, l->ldx, 2, false };
     const float *rows[9];
 
     for (size_t i = 0; i < 2 * d.tall + 1; i++) {
@@ -42,7 +42,7 @@ static void input_row(const layer *l, size_t row, size_t t0, size_t t1)
 
 static void output_row(const layer *l, size_t row, size_t t0, size_t t1)
 {
-    const ln_wino d = { l->n, row < l->tall ? 4 : 3, l->wide, l->ldm, 0, l->w_out, l->ldy, 2 };
+    const ln_wino d = { l->n, row < l->tall ? 4 : 3, l->wide, l->ldm, 0, l->w_out, l->ldy, 2, false };
     const float *add[4], *m = l->m + (row * l->across + t0) * l->n;
     float *y[4];
 
