@@ -145,13 +145,14 @@ typedef struct ln_wino {
  * the last one padded with anything. u0 is a multiple of cell_units, u1 too or `hidden`. h_new does not
  * overlap h. Of lstm_bf16 and gru_bf16 r has [cell_units / 2] words of 32 bits for each gate: the upper 16 bits
  * of unit i of a panel, the lower ones those of unit i + cell_units / 2. The first of a pair is read as the f32 that the
- * word is, lower bits and all; ln_cell_pair() makes a word. back: the panels are taken from the end, so that a step finds first in the cache what the last
- * step, which went the other way, had read last; the result is the same.
+ * word is, lower bits and all; ln_cell_pair() makes a word. back: the panels are taken from the end, so that a step
+ * finds first in the cache what the last step, which went the other way, had read last; the result is the same.
  */
 typedef struct ln_cell_f32 {
     size_t       hidden;
     const void  *r;
     const float *bias; /* gates * hidden, or NULL */
+    const float *peep; /* of an LSTM: 3 * hidden, for i, o, f, which see the cell state (o the new one); or NULL */
 } ln_cell_f32;
 /* The word whose upper half with the lower one behind it is nearest to a, and whose lower half is b as bf16. */
 uint32_t ln_cell_pair(float a, float b);

@@ -96,9 +96,8 @@ static const ln_recurrent_kind lstm_kind = {
 static ln_cell_fn lstm_fused(const ln_prepare *q)
 {
     const param *p = q->param;
-    const bool peep = q->in_count > 7 && q->in[7].dtype;
 
-    return !p->input_forget && !peep && ln_recurrent_plain(q, &lstm_kind)
+    return !p->input_forget && ln_recurrent_plain(q, &lstm_kind)
                ? ln_recurrent_half(q) ? q->kernel->lstm_bf16 : q->kernel->lstm_f32 : NULL;
 }
 

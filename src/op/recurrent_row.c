@@ -243,6 +243,7 @@ linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const
     const size_t at = r->task / s->helpers, dir = at / s->batch, row = at % s->batch, wide = row_line(s->hidden);
     const size_t state = dir * s->s_dir + row * s->s_row;
     const void *in[4] = { NULL, NULL, NULL, NULL }; /* bias, lengths, h, c */
+    const float *peep = s->in_count > 7 ? r->in[7] : NULL;
     float *shared = (float *)r->workspace + s->row_at + at * s->row_floats, *memory = shared;
 
     for (int32_t i = 3; i < s->in_count && i < 7; i++)
@@ -251,7 +252,8 @@ linnet_status ln_recurrent_row_run(const ln_run *r, const ln_recurrent *s, const
     row_walk w = {
         .s = s, .kernel = r->kernel, .fn = s->fused,
         .cell = { s->hidden, (const char *)cells + dir * s->cells * (s->half ? sizeof(uint16_t) : sizeof(float)),
-                  in[0] ? (const float *)in[0] + (dir * 2 + 1) * s->width : NULL },
+                  in[0] ? (const float *)in[0] + (dir * 2 + 1) * s->width : NULL,
+                  peep ? peep + dir * 3 * s->hidden : NULL },
         .x = (const float *)r->in[0] + row * s->x_row * s->in, .weight = weight + dir * s->kind->gates * s->x.packed,
         .bias = in[0] ? (const float *)in[0] + dir * 2 * s->width : NULL,
         .part = (row_part *)(void *)shared, .steps = s->steps, .reverse = s->reverse[dir],

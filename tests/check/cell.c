@@ -11,15 +11,16 @@ typedef struct cell_case {
     float      *xw, *h, *c, *h_new;
 } cell_case;
 
-static cell_case make_case(ln_cell_fn fn, size_t gates, bool half, size_t hidden, bool bias)
+static cell_case make_case(ln_cell_fn fn, size_t gates, bool half, size_t hidden, bool bias, bool peep)
 {
     const size_t units = check_now.cell_units, floats = (hidden + units - 1) / units * units * gates * hidden;
 
-    check_case("gates=%zu half=%d hidden=%zu bias=%d", gates, half, hidden, bias);
+    check_case("gates=%zu half=%d hidden=%zu bias=%d peep=%d", gates, half, hidden, bias, peep);
     float *r = check_buf(floats), *bias_at = bias ? check_buf(gates * hidden) : NULL;
+    float *peep_at = peep ? check_buf(3 * hidden) : NULL;
     uint32_t *pair = half ? check_bytes(floats * 2) : NULL;
-    cell_case q = { { hidden, half ? (void *)pair : r, bias_at }, fn, gates, r, check_buf(gates * hidden), check_buf(hidden), check_buf(hidden),
-                    check_buf(hidden) };
+    cell_case q = { { hidden, half ? (void *)pair : r, bias_at, peep_at }, fn, gates, r, check_buf(gates * hidden),
+                    check_buf(hidden), check_buf(hidden), check_buf(hidden) };
     check_fill(r, floats, -0.3f, 0.3f);
     for (size_t i = 0; half && i < floats; i += i % units == units / 2 - 1 ? units / 2 + 1 : 1) { /* what it became counts */
         const uint32_t word = pair[i / units * (units / 2) + i % units] = ln_cell_pair(r[i], r[i + units / 2]), low = word << 16;
@@ -28,6 +29,8 @@ static cell_case make_case(ln_cell_fn fn, size_t gates, bool half, size_t hidden
     }
     if (bias)
         check_fill(bias_at, gates * hidden, -1.0f, 1.0f);
+    if (peep)
+        check_fill(peep_at, 3 * hidden, -1.0f, 1.0f);
     check_fill(q.xw, gates * hidden, -3.0f, 3.0f);
     check_fill(q.h, hidden, -1.0f, 1.0f);
     check_fill(q.c, hidden, -2.0f, 2.0f);
@@ -65,8 +68,13 @@ static void want_step(const cell_case *q, double *want_h, double *want_c, double
         for (size_t g = 0; g < q->gates; g++)
             if (q->gates == 4 || g < 2)
                 x[g] += (double)q->xw[g * n + u];
+        for (size_t k = 0; k < 3 && q->s.peep; k++) { /* i and f; o below */
+            size += fabs((double)q->s.peep[k * n + u]) * (fabs((double)q->c[u]) + 1.0);
+            x[k] += k == 1 ? 0.0 : (double)q->s.peep[k * n + u] * (double)q->c[u];
+        }
         if (q->gates == 4) {
             want_c[u] = sigmoid(x[2]) * (double)q->c[u] + sigmoid(x[0]) * tanh(x[3]);
+            x[1] += q->s.peep ? (double)q->s.peep[n + u] * want_c[u] : 0.0;
             want_h[u] = sigmoid(x[1]) * tanh(want_c[u]);
         } else {
             const double z = sigmoid(x[0]), c = tanh(x[2] * sigmoid(x[1]) + (double)q->xw[2 * n + u]);
@@ -79,7 +87,8 @@ static void want_step(const cell_case *q, double *want_h, double *want_c, double
 
 static void one(ln_cell_fn fn, size_t gates, bool half, size_t hidden)
 {
-    const cell_case q = make_case(fn, gates, half, hidden, check_rand(0, 2) > 0);
+    const cell_case q = make_case(fn, gates, half, hidden, check_rand(0, 2) > 0,
+                                  gates == 4 && check_rand(0, 1) > 0);
     double *want_h = check_want(hidden), *want_c = check_want(hidden), *bound = check_want(hidden);
     float *c = check_buf(hidden), *again = check_buf(hidden);
     const size_t cut = check_rand(0, hidden / check_now.cell_units) * check_now.cell_units;
@@ -132,7 +141,7 @@ static void cell_check(const char *name, size_t entry, ln_cell_fn fn, size_t gat
     for (size_t n = 1; n <= 4 * check_now.cell_units + 1 && !check_benching(); n++)
         one(fn, gates, half, n);
     for (size_t i = 0; i < CHECK_COUNT(speed) && check_benching(); i++) {
-        cell_case q = make_case(fn, gates, half, speed[i], true);
+        cell_case q = make_case(fn, gates, half, speed[i], true, false);
         char label[32];
         snprintf(label, sizeof label, "%zu", speed[i]);
         check_bench(label, (half ? 2.0 : 4.0) * (double)(speed[i] * speed[i] * gates), "GB/s", run_again, &q);
