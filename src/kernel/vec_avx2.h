@@ -35,9 +35,12 @@ LN_INLINE vf   vf_ldn(const float *p, size_t n, float fill)
     return _mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, m),
                             _mm256_castsi256_ps(m));
 }
-LN_INLINE void vf_stn(float *p, vf v, size_t n)
+LN_INLINE void vf_stn(float *p, vf v, size_t n) /* a masked store takes many times as long on some processors */
 {
-    _mm256_maskstore_ps(p, LN_SYM(vec_first)(n), v);
+    if (n >= 8)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, LN_SYM(vec_first)(n), v);
 }
 LN_INLINE vi vi_ld(const int32_t *p)
 {
