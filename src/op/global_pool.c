@@ -15,6 +15,7 @@ typedef struct state {
     size_t n, c, pixels;
     size_t step; /* channels of a task; channels first: of all images together */
     int32_t fold; /* LN_RED_*, or -1: plain */
+    bool window;  /* by the kernels of pooling */
 } state;
 
 static linnet_status infer(const ln_infer *q)
@@ -58,6 +59,7 @@ static linnet_status global_prepare(ln_prepare *q, int32_t op)
               : p->p == 1 ? LN_RED_SUMABS : p->p == 2 ? LN_RED_SUMSQ : -1;
     if (d->dtype != LINNET_F32 || s->pixels == 0)
         s->fold = -1;
+    s->window = last && (s->fold == LN_RED_MAX || s->fold == LN_RED_SUM);
     q->work = (double)s->n * (double)s->c * (double)LN_MAX(s->pixels, (size_t)1);
     s->step = LN_MAX((size_t)LN_CHUNK / LN_MAX(s->pixels, (size_t)1), (size_t)1);
     if (last)
@@ -70,17 +72,22 @@ static linnet_status global_average_prepare(ln_prepare *q) { return global_prepa
 static linnet_status global_max_prepare(ln_prepare *q) { return global_prepare(q, GLOBAL_MAX); }
 static linnet_status global_lp_prepare(ln_prepare *q) { return global_prepare(q, GLOBAL_LP); }
 
-/* Channels [c, c + count) of one image, channels last, folded row by row. */
+/* Channels [c, c + count) of one image, channels last: the maximum or mean as one window, others row by row. */
 static void global_rows(const ln_run *r, const state *s, size_t image, size_t c, size_t count, float *y)
 {
     const float *x = (const float *)r->in[0] + image * s->pixels * s->c + c;
+    const ln_window g = { count, 1, s->pixels, 1, 1, 0, s->pixels, 1, s->c, s->c };
+    const float scale = 1.0f / (float)s->pixels;
 
-    if (s->fold == LN_RED_MAX)
-        memcpy(y, x, count * sizeof *y);
-    else
+    if (s->window && s->fold == LN_RED_MAX) {
+        r->kernel->pool_max_f32(&g, &x, y);
+    } else if (s->window) {
+        r->kernel->pool_sum_f32(&g, &x, &scale, y);
+    } else {
         memset(y, 0, count * sizeof *y);
-    for (size_t i = s->fold == LN_RED_MAX; i < s->pixels; i++)
-        r->kernel->reduce_rows_f32[s->fold](count, x + i * s->c, y);
+        for (size_t i = 0; i < s->pixels; i++)
+            r->kernel->reduce_rows_f32[s->fold](count, x + i * s->c, y);
+    }
 }
 
 /* One channel in double: `step` elements from one pixel to the next. */
@@ -129,7 +136,7 @@ static linnet_status global_run(const ln_run *r, int32_t op)
     for (size_t i = 0; !last && i < count; i++)
         y[i] = r->kernel->reduce_all_f32[s->fold](s->pixels,
                                                   (const float *)r->in[0] + (from + i) * s->pixels);
-    for (size_t i = 0; op == GLOBAL_AVERAGE && i < count; i++)
+    for (size_t i = 0; op == GLOBAL_AVERAGE && !s->window && i < count; i++)
         y[i] /= (float)s->pixels;
     if (s->fold == LN_RED_SUMSQ)
         r->kernel->unary_f32[LN_FN_SQRT](count, y, y, 0.0f, 0.0f);
