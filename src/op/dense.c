@@ -154,6 +154,32 @@ void ln_dense_pack_bytes(const ln_kernels *kernel, size_t k, const void *b, cons
         }
 }
 
+/* The same, of rows in another order: see ln_dense.turn. One of rs and cs is 1, the scale too. */
+static void dense_pack_turned(const ln_dense *d, const ln_kernels *kernel, const char *b, const ln_dense_b *at, size_t n0,
+                              size_t n1, float *out)
+{
+    const size_t nr = kernel->gemm_nr, turn = d->turn, inner = d->k / turn, step = LN_MIN(DENSE_PIECE / nr, turn);
+    float piece[DENSE_PIECE];
+
+    for (size_t j = n0; j < n1; j += nr) {
+        const size_t n = LN_MIN(nr, n1 - j);
+        float *panel = out + j * d->k;
+
+        if (n < nr)
+            memset(panel, 0, nr * d->k * sizeof *panel);
+        for (size_t p = 0; p < d->k && at->cs == 1; p++)
+            memcpy(panel + p * nr, b + ((p % inner * turn + p / inner) * at->rs + j) * sizeof(float), n * sizeof(float));
+        for (size_t c = 0; c < inner && at->cs != 1; c++)
+            for (size_t s = 0; s < turn; s += step) {
+                const size_t run = LN_MIN(step, turn - s);
+
+                for (size_t i = 0; i < n; i++)
+                    memcpy(piece + i * run, b + ((j + i) * at->cs + c * turn + s) * sizeof(float), run * sizeof(float));
+                kernel->transpose_32(n, run, piece, run, panel + (s * inner + c) * nr, inner * nr);
+            }
+    }
+}
+
 static void dense_make(const void *ctx, const void *src, void *out, size_t part)
 {
     const dense_making *w = ctx;
@@ -162,7 +188,9 @@ static void dense_make(const void *ctx, const void *src, void *out, size_t part)
     const char *b = (const char *)src + (w->b->start + i * w->b->stride) * sizeof(float);
     float *to = (float *)out + i * d->packed;
 
-    if (w->b->rs == 1 || !ln_aligned(b, LINNET_F32))
+    if (d->turn > 1)
+        dense_pack_turned(d, w->kernel, b, w->b, n0, LN_MIN(n0 + d->pack_step, d->n), to);
+    else if (w->b->rs == 1 || !ln_aligned(b, LINNET_F32))
         ln_dense_pack_bytes(w->kernel, d->k, b, w->b, n0, LN_MIN(n0 + d->pack_step, d->n), to);
     else
         ln_dense_pack(d, w->kernel, (const float *)(const void *)b, w->b, to, t);
@@ -178,10 +206,10 @@ linnet_status ln_dense_derive(ln_prepare *q, int32_t input, const ln_dense *d, c
 
     memcpy(&scale, &b->scale, sizeof scale);
     const uint64_t facts[] = { 0x64656e7365, q->kernel->isa, q->kernel->gemm_nr, d->n, d->k,
-                               b->count, b->stride, b->rs, b->cs, b->start, scale };
+                               b->count, b->stride, b->rs, b->cs, b->start, scale, d->turn };
     if (!ln_mul(d->packed, b->count, &bytes) || !ln_mul(bytes, sizeof(float), &bytes))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "packed weights of %zu x %zu are too large", d->k, d->n);
-    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts)), bytes,
+    const linnet_status st = ln_plan_derive_parts(q, input, ln_dense_key(facts, LN_COUNT(facts) - (d->turn ? 0 : 1)), bytes,
                                                   b->count * d->pack_tasks, dense_make, &making, &out);
     *packed = out;
     return st;

@@ -24,6 +24,7 @@ typedef struct ln_dense {
     size_t packed;         /* floats of packed B */
     size_t pack_step;      /* columns of a packing task */
     size_t pack_tasks;
+    size_t turn;           /* more than 1: row p of constant B is row p % (k / turn) * turn + p / (k / turn) of the given one */
 } ln_dense;
 
 /* Plan m x k times k x n; false: too large. m, n, k may be 0. */
@@ -121,6 +122,7 @@ typedef struct ln_product {
     size_t  c_rs, c_cs;
     float   alpha, beta;
     ln_act  act;
+    size_t  turn; /* as ln_dense has it; with alpha 1, n above 1 and constant f32 B alone */
 
     /* What ln_product_prepare() decides. */
     ln_dense     dense;

@@ -8,7 +8,7 @@
 #include <math.h>
 
 typedef struct param {
-    int64_t trans_a, trans_b, act;
+    int64_t trans_a, trans_b, act, turn;
     float   alpha, beta, act_a, act_b;
     const char *activation; /* FusedGemm's */
     float   activation_alpha, activation_beta, activation_gamma;
@@ -128,6 +128,7 @@ static linnet_status prepare(ln_prepare *q)
     x->alpha = p->alpha;
     x->beta = x->c < 0 ? 1.0f : p->beta;
     x->act = gemm_act(p);
+    x->turn = (size_t)p->turn;
     return ln_product_prepare(q, x);
 }
 
@@ -144,6 +145,7 @@ static const ln_attr attr[] = {
     { "ln.act", LN_ATTR_I64, offsetof(param, act), LN_FN_NONE, false },
     { "ln.act_a", LN_ATTR_F32, offsetof(param, act_a), 0, false },
     { "ln.act_b", LN_ATTR_F32, offsetof(param, act_b), 0, false },
+    { "ln.turn", LN_ATTR_I64, offsetof(param, turn), 0, false },
     { 0 },
 };
 

@@ -6,7 +6,7 @@
 #include "dense.h"
 
 typedef struct param {
-    int64_t trans_a, trans_b, trans_batch_a, trans_batch_b, act;
+    int64_t trans_a, trans_b, trans_batch_a, trans_batch_b, act, turn;
     float   alpha, act_a, act_b;
 } param;
 
@@ -75,6 +75,7 @@ static linnet_status prepare(ln_prepare *q)
     x->act.fn = (int32_t)p->act;
     x->act.a = p->act_a;
     x->act.b = p->act_b;
+    x->turn = (size_t)p->turn;
     return ln_product_prepare(q, x);
 }
 
@@ -100,6 +101,7 @@ static const ln_attr matmul_attr[] = {
     { "ln.act", LN_ATTR_I64, offsetof(param, act), LN_FN_NONE, false },
     { "ln.act_a", LN_ATTR_F32, offsetof(param, act_a), 0, false },
     { "ln.act_b", LN_ATTR_F32, offsetof(param, act_b), 0, false },
+    { "ln.turn", LN_ATTR_I64, offsetof(param, turn), 0, false },
     { "ln.alpha", LN_ATTR_F32, offsetof(param, alpha), 1, false },
     { "ln.transA", LN_ATTR_I64, offsetof(param, trans_a), 0, false },
     { "ln.transB", LN_ATTR_I64, offsetof(param, trans_b), 0, false },

@@ -146,7 +146,8 @@ static linnet_status product_constant(ln_prepare *q, ln_product *p, size_t rows)
     const ln_dense_b b = { p->b_mats, p->b_unit, p->b_rs, p->b_cs, p->alpha, 0 };
     const bool bias = p->c >= 0 && p->beta == 1.0f && p->c_rs == 0 && p->c_cs == 1 && p->bias < 0;
 
-    if (q->exact || p->batch != 1 || (rows % 2 && rows != p->m) || (p->c >= 0 && !bias) || !ln_seven_init(&p->seven, q->kernel, rows, p->n, p->k)
+    p->dense.turn = p->turn;
+    if (q->exact || p->turn || p->batch != 1 || (rows % 2 && rows != p->m) || (p->c >= 0 && !bias) || !ln_seven_init(&p->seven, q->kernel, rows, p->n, p->k)
         || !ln_seven_init(&p->seven, q->kernel, p->m, p->n, p->k))
         return ln_dense_derive(q, 1, &p->dense, &b, &p->packed);
     p->way = PRODUCT_SEVEN;

@@ -734,7 +734,7 @@ static linnet_status plan_rewrite(plan_work *w)
     if (passes & LINNET_PASS_LAYOUT) {
         if ((st = ln_pass_layout(&pass)) != LINNET_OK ||
             (st = ln_plan_infer(&w->pl, false, w->err)) != LINNET_OK ||
-            (st = ln_pass_pool(&pass)) != LINNET_OK || (st = ln_pass_join(&pass)) != LINNET_OK ||
+            (st = ln_pass_turn(&pass)) != LINNET_OK || (st = ln_pass_pool(&pass)) != LINNET_OK || (st = ln_pass_join(&pass)) != LINNET_OK ||
             (st = ln_pass_chain(&pass)) != LINNET_OK)
             return st;
     }
