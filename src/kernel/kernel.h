@@ -123,18 +123,22 @@ typedef struct ln_window {
  * 3 t + min(t, wide); its input begins `pad` columns before that.
  * The error stays below 1e-5 of the largest output (5e-6 measured with up to 512 channels).
  *
- * Of stride 2 (wino2_input, wino2_weight): V has the points 9 i + j, where 0 to 4 are of the even pixels of a
- * direction and 5 to 8 of the odd ones; U those of 5 points of the outer taps and one of the middle
- * tap: first outer by outer (5 i + j), then outer by middle (25 + i), middle by outer (30 + j), middle by middle
- * (35). With m = (0, 1, 2, 3, 5, 0, 1, 2, 5) and u = (0, 1, 2, 3, 4, 5, 5, 5, 5),
- *   M[m(i), m(j)] = sum of the V[i, j] U[u(i), u(j)]; a direction of three outputs has no i = 3 or 8.
- * wino_output with taps = 2 follows. Tiles have the same place in every V and M: v4 is v, m4 is m. Tile t's input
- * begins twice as far from the left.
+ * Of stride 2 (wino2_input, wino2_weight): tiles are `size` outputs long, 4 or 2, or one less. V has the points
+ * 9 i + j, where 0 to 4 are of the even pixels of a direction and 5 to 8 of the odd ones; U those of the outer taps of
+ * a direction and one of the middle tap: first outer by outer, then outer by middle, middle by outer, middle by middle.
+ *   outputs   points of V              of M that they add to    of U that they take
+ *   4         0 1 2 3 4, 5 6 7 8       0 1 2 3 5, 0 1 2 5       0 1 2 3 4, 5 5 5 5
+ *   3         0 1 2   4, 5 6 7         0 1 2   5, 0 1 2         0 1 2   4, 5 5 5
+ *   2         0 1     4, 5 6           0 1     5, 0 1           0 1     2, 3 3
+ *   1         0       4, 5             0       5, 0             0       2, 3
+ * M[6 i + j] is the sum of all that add to it. wino_output with taps = 2 follows. Tiles have the same place in every
+ * V and M: v4 is v, m4 is m. Tile t begins at output column (size - 1) t + min(t, wide), its input twice as far.
  */
 typedef struct ln_wino {
     size_t c, tall, wide, ld;
     size_t pad, width, ldx; /* columns of padding, and of the image; floats from pixel to pixel */
-    size_t taps;            /* of wino_output: 3; 2: points 0, 1, 2, 3 and 5 alone, and of three outputs not 3 */
+    size_t taps;            /* of wino_output: 3, or 2 for stride 2 */
+    size_t size;            /* outputs of the first `wide` tiles: 4, or 2 for stride 2 */
     bool   pool;            /* of wino_output, tiles of four alone and no residual: see there */
 } ln_wino;
 
@@ -234,8 +238,8 @@ typedef struct ln_kernels {
        those of y; or NULL. pool: the outputs go two by two, two rows of act(the largest of bias + Y) a tile. */
     void (*wino_output_f32)(const ln_wino *d, const float *m, const float *m4, size_t t0, size_t t1,
                             const float *bias, ln_act act, const float *const *add, float *const *y);
-    /* The same for stride 2; 2 * d->tall + 1 rows of pixels. */
-    void (*wino2_weight_f32)(size_t c, const float *w, float *u, size_t ldu);
+    /* The same for stride 2; size: of the larger tiles. 2 * d->tall + 1 rows of pixels. */
+    void (*wino2_weight_f32)(size_t c, size_t size, const float *w, float *u, size_t ldu);
     void (*wino2_input_f32)(const ln_wino *d, const float *const *rows, size_t t0, size_t t1, float *v);
 
     /* y = sum over t of w[t] * x[t][0..n): blends of rows, for resize and grid sampling. taps >= 1. */

@@ -199,7 +199,7 @@ static void wino_inputs(const ln_run *r, const ln_conv *c, const float *x, size_
 
     for (size_t at = begin; at < end;) {
         const wino_span s = wino_next(c, at, end);
-        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 3, false };
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 3, 4, false };
         const float *rows[6] = { NULL };
 
         for (size_t i = 0; i < s.height + 2; i++) {
@@ -221,7 +221,7 @@ static void wino_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data *
 
     for (size_t at = begin; at < end;) {
         const wino_span s = wino_next(c, at, end);
-        const ln_wino g = { n, s.height, c->wide, ld, 0, width, c->ldy, 3, c->pools };
+        const ln_wino g = { n, s.height, c->wide, ld, 0, width, c->ldy, 3, 4, c->pools };
         const float *add[4] = { NULL };
         float *y[4] = { NULL };
 

@@ -1,19 +1,19 @@
 /*
- * conv_winograd_strided.c - 3x3 convolution of stride 2 by Winograd's F(4, 2) and F(3, 2) of the even pixels.
+ * conv_winograd_strided.c - 3x3 convolution of stride 2 by Winograd's F(4, 2), F(3, 2), F(2, 2) of the even pixels.
  *
- * kernel.h (ln_wino) has the formulas. As with stride 1, the output is covered by tiles of four and
- * three, a task is a block of tiles times a range of output channels, and where blocks are few a
- * phase before transforms the input once for all tasks.
+ * kernel.h (ln_wino) has the formulas. As with stride 1, a task is a block of tiles times a range of
+ * output channels, and where blocks are few a phase before transforms the input once for all
+ * tasks. The output is covered by tiles of four and three, or, where there are so few that reading the weights would
+ * take longer than the products, of two and one.
  *
- * The tiles' order makes a range of those of one height, and of those of one width: first those that are four
- * high and three wide, then 4 x 4, 3 x 4 and 3 x 3. So each product is of a range of a block.
+ * The tiles' order makes a range of those of one height, and of those of one width: first those that are high
+ * and narrow, then high and wide, low and wide, low and narrow. So each product is of a range of a block.
  */
 #include "conv.h"
 
 enum {
     WINO2_V = 81,        /* points of the input */
     WINO2_M = 36,        /* places of points of the output, of which 25 are in use */
-    WINO2_U = 36,        /* points of the weights */
     WINO2_CLASSES = 4,
     WINO2_BLOCK = 14,    /* tiles of a block: what is in work stays in the second cache */
     WINO2_SMALL = 1 << 15, /* channels in times out; with more, blocks are twice as large to read U less often */
@@ -29,32 +29,65 @@ enum {
 #define WINO2_NS_ROW       4.0    /* per row of a product and panel of its columns */
 #define WINO2_NS_DIRECT    0.0175 /* per multiply-add of a direct convolution */
 #define WINO2_NS_TRANSFORM 0.15   /* per point of a channel, in or out */
-#define WINO2_NS_WEIGHT    0.135  /* per float of weights that come from memory */
+#define WINO2_NS_WEIGHT    0.135  /* per float of weights that come from memory, beside the computing */
 
-/* Of the points of a direction: which of M they add to, and whether three outputs have none. */
+/* The points of the even and the odd pixels of a direction by the outputs of the larger tiles; the smaller
+   ones do without the point `only` of either. */
+typedef struct wino2_points {
+    size_t even, odd, even_only, odd_only, even_at[5], odd_at[4];
+} wino2_points;
+
+static const wino2_points wino2_four = { 5, 4, 3, 8, { 0, 1, 2, 3, 4 }, { 5, 6, 7, 8 } };
+static const wino2_points wino2_two = { 3, 2, 1, 6, { 0, 1, 4 }, { 5, 6 } };
+
+/* Which points of M those of V add to. */
 static const size_t wino2_m[] = { 0, 1, 2, 3, 5, 0, 1, 2, 5 };
-static const bool wino2_four[] = { false, false, false, true, false, false, false, false, true };
 
-/* How many tiles cover `length`, and how many of them are four outputs long, the others three. */
-static size_t wino2_cover(size_t length, size_t *four)
+static const wino2_points *wino2_of(size_t large) { return large == 4 ? &wino2_four : &wino2_two; }
+
+/* Matrices of the weights. */
+static size_t wino2_u(size_t large) { return (large + 2) * (large + 2); }
+
+/* How many tiles cover `length`, and how many of them are `large` outputs long, the others one less. */
+static size_t wino2_cover(size_t length, size_t large, size_t *longer)
 {
-    const size_t tiles = ln_ceil_div(length, 4);
+    const size_t tiles = ln_ceil_div(length, large);
 
-    *four = tiles - LN_MIN(tiles, 4 * tiles - length);
+    *longer = tiles - LN_MIN(tiles, large * tiles - length);
     return tiles;
 }
 
-static double wino2_ns(const ln_conv *c, size_t nr)
+/* The time of `rows` rows of a product with `matrices` of weights. */
+static double wino2_product_ns(const ln_conv *c, size_t nr, double rows, double matrices)
+{
+    const double weights = (double)c->cg * (double)c->m, panels = (double)ln_ceil_div(c->m, nr);
+    const double cold = weights * 9 > WINO2_WARM ? WINO2_NS_WEIGHT * matrices * weights : 0;
+
+    return LN_MAX((double)c->win.n * rows * (weights * WINO2_NS_PRODUCT + panels * WINO2_NS_ROW), cold);
+}
+
+static double wino2_ns(const ln_conv *c, size_t nr, size_t large)
 {
     size_t tall, wide;
-    const size_t down = wino2_cover(c->win.out[1], &tall), across = wino2_cover(c->win.out[2], &wide);
-    const double v = (double)c->win.n * (double)(7 * down + 2 * tall) * (double)(7 * across + 2 * wide);
-    const double m = (double)c->win.n * (double)(4 * down + tall) * (double)(4 * across + wide);
-    const double weights = (double)c->cg * (double)c->m, rows = (double)ln_ceil_div(c->m, nr);
-    const double cold = weights * 9 > WINO2_WARM ? WINO2_NS_WEIGHT * WINO2_U * weights : 0;
-    const double products = v * (weights * WINO2_NS_PRODUCT + rows * WINO2_NS_ROW);
+    const size_t down = wino2_cover(c->win.out[1], large, &tall), across = wino2_cover(c->win.out[2], large, &wide);
+    const double even_y = (double)(large * down + tall), odd_y = even_y - (double)down, outer = (double)(large + 1);
+    const double even_x = (double)(large * across + wide), odd_x = even_x - (double)across;
+    const double products = wino2_product_ns(c, nr, even_y * even_x, outer * outer) +
+                            wino2_product_ns(c, nr, even_y * odd_x, outer) +
+                            wino2_product_ns(c, nr, odd_y * even_x, outer) +
+                            wino2_product_ns(c, nr, odd_y * odd_x, 1);
+    const double points = (even_y + odd_y) * (even_x + odd_x) * (double)c->cg + even_y * even_x * (double)c->m;
 
-    return products + cold + (v * (double)c->cg + m * (double)c->m) * WINO2_NS_TRANSFORM;
+    return products + (double)c->win.n * points * WINO2_NS_TRANSFORM;
+}
+
+/* The better size of tiles, and its time. */
+static double wino2_choose(const ln_conv *c, size_t nr, size_t *large)
+{
+    const double four = wino2_ns(c, nr, 4), two = wino2_ns(c, nr, 2);
+
+    *large = two < four ? 2 : 4;
+    return LN_MIN(two, four);
 }
 
 static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
@@ -66,11 +99,14 @@ static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
         fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == (i ? 2u : 1u) && w->dilation[i] == 1 &&
                (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
+    size_t large;
+
     if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
         return false;
     const double weights = 9 * (double)c->cg * (double)c->m;
     const double direct = (double)c->pixels * weights * WINO2_NS_DIRECT;
-    return wino2_ns(c, kernel->gemm_nr) < LN_MAX(direct, weights > WINO2_WARM ? weights * WINO2_NS_WEIGHT : 0);
+    const double cold = weights > WINO2_WARM ? weights * WINO2_NS_WEIGHT : 0;
+    return wino2_choose(c, kernel->gemm_nr, &large) < LN_MAX(direct, cold);
 }
 
 /* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
@@ -88,8 +124,9 @@ static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
     size_t v, m;
 
-    c->down = wino2_cover(c->win.out[1], &c->tall);
-    c->across = wino2_cover(c->win.out[2], &c->wide);
+    wino2_choose(c, nr, &c->large);
+    c->down = wino2_cover(c->win.out[1], c->large, &c->tall);
+    c->across = wino2_cover(c->win.out[2], c->large, &c->wide);
     c->tiles = c->win.n * c->down * c->across;
     const size_t block = c->m > WINO2_SMALL / c->cg ? 2 * WINO2_BLOCK : WINO2_BLOCK;
     const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div(block, mr) * mr);
@@ -104,10 +141,10 @@ static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
     c->tasks = c->m_tasks * c->n_tasks;
     c->pack_tasks = panels;
-    c->key = c->pass_n;
+    c->key = c->pass_n * 8 + c->large;
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO2_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, WINO2_U, &c->packed) ||
+    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, wino2_u(c->large), &c->packed) ||
         !wino2_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
         !wino2_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, WINO2_V, &v) || !ln_mul(m, WINO2_M, &m) ||
         !ln_add(m, c->spread ? 0 : v, &m) || !ln_mul(m, sizeof(float), &q->scratch) ||
@@ -129,11 +166,11 @@ static void wino2_pack(const ln_conv *c, const ln_kernels *kernel, const void *w
     const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino2_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
-    out += first * c->cg * WINO2_U + (n0 - first) * c->cg;
+    out += first * c->cg * wino2_u(c->large) + (n0 - first) * c->cg;
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
         ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
-        kernel->wino2_weight_f32(depth, turned, out + p * nr, part);
+        kernel->wino2_weight_f32(depth, c->large, turned, out + p * nr, part);
     }
 }
 
@@ -157,10 +194,10 @@ static wino2_span wino2_next(const ln_conv *c, size_t at, size_t end)
     for (; k + 1 < WINO2_CLASSES && at >= rows[k] * columns[k]; k++)
         at -= rows[k] * columns[k];
     const size_t row = at / columns[k], high = k < 2 ? c->tall : c->down - c->tall;
-    const size_t from = columns[k] == c->wide && (k == 1 || k == 2) ? 0 : c->wide;
-    s.height = k < 2 ? 4 : 3;
+    const size_t from = k == 1 || k == 2 ? 0 : c->wide;
+    s.height = k < 2 ? c->large : c->large - 1;
     s.n = row / high;
-    s.y = (k < 2 ? 0 : 4 * c->tall) + row % high * s.height;
+    s.y = (k < 2 ? 0 : c->large * c->tall) + row % high * s.height;
     s.t0 = from + at % columns[k];
     s.t1 = LN_MIN(from + columns[k], s.t0 + left);
     return s;
@@ -174,7 +211,7 @@ static void wino2_inputs(const ln_run *r, const ln_conv *c, const float *x, size
 
     for (size_t at = begin; at < end;) {
         const wino2_span s = wino2_next(c, at, end);
-        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 2, false };
+        const ln_wino d = { w->c, s.height, c->wide, ld, w->pad[2], w->in[2], w->c, 2, c->large, false };
         const float *rows[9] = { NULL };
 
         for (size_t i = 0; i < 2 * s.height + 1; i++) {
@@ -194,7 +231,7 @@ static void wino2_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data 
 
     for (size_t at = begin; at < end;) {
         const wino2_span s = wino2_next(c, at, end);
-        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 2, false };
+        const ln_wino g = { n, s.height, c->wide, ld, 0, w->out[2], c->ldy, 2, c->large, false };
         const float *add[4] = { NULL }, *const from = m + (at - begin) * n;
         float *y[4] = { NULL };
 
@@ -210,29 +247,31 @@ static void wino2_outputs(const ln_run *r, const ln_conv *c, const ln_conv_data 
 }
 
 /* Point number f of V, as 9 i + j, in the order of U, and which U it takes. */
-static size_t wino2_point(size_t f, size_t *u)
+static size_t wino2_point(const wino2_points *p, size_t f, size_t *u)
 {
-    *u = f < 25 ? f : f < 65 ? 25 + (f - 25) / 4 : 35;
-    if (f < 25)
-        return f / 5 * 9 + f % 5;
-    f -= 25;
-    if (f < 20)
-        return f / 4 * 9 + 5 + f % 4;
-    f -= 20;
-    if (f < 20)
-        return (5 + f % 4) * 9 + f / 4;
-    f -= 20;
-    return (5 + f / 4) * 9 + 5 + f % 4;
+    const size_t even = p->even, odd = p->odd, outer = even * even, mixed = even * odd;
+
+    *u = f < outer ? f : f < outer + 2 * mixed ? outer + (f - outer) / odd : outer + 2 * even;
+    if (f < outer)
+        return p->even_at[f / even] * 9 + p->even_at[f % even];
+    f -= outer;
+    if (f < mixed)
+        return p->even_at[f / odd] * 9 + p->odd_at[f % odd];
+    f -= mixed;
+    if (f < mixed)
+        return p->odd_at[f % odd] * 9 + p->even_at[f / odd];
+    f -= mixed;
+    return p->odd_at[f / odd % odd] * 9 + p->odd_at[f % odd];
 }
 
 /* The tiles of [begin, end) that have the point (i, j). */
-static void wino2_range(const ln_conv *c, size_t i, size_t j, size_t *begin, size_t *end)
+static void wino2_range(const ln_conv *c, const wino2_points *p, size_t i, size_t j, size_t *begin, size_t *end)
 {
     const size_t tall = c->win.n * c->tall, first = tall * (c->across - c->wide);
 
-    if (wino2_four[i])
+    if (i == p->even_only || i == p->odd_only)
         *end = LN_MIN(*end, tall * c->across);
-    if (wino2_four[j]) {
+    if (j == p->even_only || j == p->odd_only) {
         *begin = LN_MAX(*begin, first);
         *end = LN_MIN(*end, first + c->win.n * c->down * c->wide);
     }
@@ -245,17 +284,19 @@ static void wino2_products(const ln_run *r, const ln_conv *c, const float *weigh
 {
     const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr, part = wino2_part(c, r->kernel->gemm_nr, n0);
     const ln_act none = { LN_FN_NONE, 0, 0 };
+    const wino2_points *p = wino2_of(c->large);
+    const size_t outer = p->even * p->even, points = (p->even + p->odd) * (p->even + p->odd);
     const float **a = r->scratch;
 
-    weight += n0 * k * WINO2_U;
-    for (size_t f = 0; f < WINO2_V; f++) {
+    weight += n0 * k * wino2_u(c->large);
+    for (size_t f = 0; f < points; f++) {
         size_t u, next, t0 = begin, t1 = end;
-        const size_t p = wino2_point(f, &u), i = p / 9, j = p % 9;
-        wino2_point(f + 1, &next);
-        wino2_range(c, i, j, &t0, &t1);
+        const size_t place = wino2_point(p, f, &u), i = place / 9, j = place % 9;
+        wino2_point(p, f + 1, &next);
+        wino2_range(c, p, i, j, &t0, &t1);
         const ln_gemm_f32 g = { n, k, 1, weight + u * part, NULL, none };
         const size_t count = t1 - t0, steps = ln_ceil_div(count, mr);
-        const float *from = v + p * ldv + (t0 - begin) * k;
+        const float *from = v + place * ldv + (t0 - begin) * k;
         float *to = m + (wino2_m[i] * 6 + wino2_m[j]) * ldm + (t0 - begin) * n;
 
         for (size_t s = 0; s < steps; s++) {
@@ -263,7 +304,7 @@ static void wino2_products(const ln_run *r, const ln_conv *c, const float *weigh
             float *const y = to + at * n;
             for (size_t row = 0; row < rows; row++)
                 a[row] = from + (at + row) * k;
-            r->kernel->gemm_ahead_f32(&g, rows, a, y, n, f < 25 ? NULL : y, n, 0, n,
+            r->kernel->gemm_ahead_f32(&g, rows, a, y, n, f < outer ? NULL : y, n, 0, n,
                                       s + 1 == steps ? (ptrdiff_t)((next - u) * part) : 0);
         }
     }

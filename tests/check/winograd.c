@@ -45,7 +45,7 @@ static ln_wino geometry(const layer *l, size_t row, bool out)
     const size_t width = l->pool ? l->w_out / 2 : l->w_out;
 
     return (ln_wino){ out ? l->n : l->c, row < l->tall ? 4 : 3, l->wide, out ? l->ldm : l->ldv,
-                      out ? 0 : l->pad, out ? width : l->w_in, out ? l->ldy : l->ldx, 3, out && l->pool };
+                      out ? 0 : l->pad, out ? width : l->w_in, out ? l->ldy : l->ldx, 3, 4, out && l->pool };
 }
 
 static size_t top(const layer *l, size_t row) { return 3 * row + (row < l->tall ? row : l->tall); }

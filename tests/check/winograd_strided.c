@@ -2,39 +2,43 @@
  * winograd_strided.c - the transforms of stride 2 together with gemm_f32 are a 3 x 3 convolution of stride 2.
  *
  * The oracle is the convolution itself in double; errors are compared with the largest output. Images
- * are covered by tiles of four and three in any mixture, products made tile by tile.
+ * are covered by tiles of four and three, or two and one, in any mixture, products made tile by tile.
  */
 #include "check.h"
 
 typedef struct layer {
     size_t       c, n, pad, h_in, w_in, h_out, w_out, ldx, ldy;
-    size_t       down, tall, across, wide; /* tiles; those of four outputs */
+    size_t       down, tall, across, wide; /* tiles; those of `size` outputs, the others are one shorter */
+    size_t       size;
     size_t       ldu, ldv, ldm;
     const float *x, *w, *bias, *add;
     float       *u, *v, *m, *y;
     ln_act       act;
 } layer;
 
-/* Tiles of four and three that cover `length`, in any mixture that does. */
-static size_t cover(size_t length, size_t *four)
+/* Tiles of `size` and one less that cover `length`, in any mixture that does. */
+static size_t cover(size_t length, size_t size, size_t *large)
 {
-    const size_t tiles = (length + 3) / 4 + check_rand(0, 1);
+    const size_t tiles = (length + size - 1) / size + check_rand(0, 1);
 
-    *four = check_rand(0, tiles);
-    while (3 * tiles + *four < length)
-        ++*four;
+    *large = check_rand(0, tiles);
+    while ((size - 1) * tiles + *large < length)
+        ++*large;
     return tiles;
 }
 
-static size_t top(size_t tile, size_t four) { return 3 * tile + (tile < four ? tile : four); }
+static size_t top(const layer *l, size_t tile, size_t large)
+{
+    return (l->size - 1) * tile + (tile < large ? tile : large);
+}
 
 static void input_row(const layer *l, size_t row, size_t t0, size_t t1)
 {
-    const ln_wino d = { l->c, row < l->tall ? 4 : 3, l->wide, l->ldv, l->pad, l->w_in, l->ldx, 2, false };
+    const ln_wino d = { l->c, l->size - (row >= l->tall), l->wide, l->ldv, l->pad, l->w_in, l->ldx, 2, l->size, false };
     const float *rows[9];
 
     for (size_t i = 0; i < 2 * d.tall + 1; i++) {
-        const size_t at = 2 * top(row, l->tall) + i;
+        const size_t at = 2 * top(l, row, l->tall) + i;
         rows[i] = at < l->pad || at - l->pad >= l->h_in ? NULL : l->x + (at - l->pad) * l->w_in * l->ldx;
     }
     check_now.wino2_input_f32(&d, rows, t0, t1, l->v + (row * l->across + t0) * l->c);
@@ -42,34 +46,40 @@ static void input_row(const layer *l, size_t row, size_t t0, size_t t1)
 
 static void output_row(const layer *l, size_t row, size_t t0, size_t t1)
 {
-    const ln_wino d = { l->n, row < l->tall ? 4 : 3, l->wide, l->ldm, 0, l->w_out, l->ldy, 2, false };
+    const ln_wino d = { l->n, l->size - (row >= l->tall), l->wide, l->ldm, 0, l->w_out, l->ldy, 2, l->size, false };
     const float *add[4], *m = l->m + (row * l->across + t0) * l->n;
     float *y[4];
 
     for (size_t i = 0; i < d.tall; i++) {
-        const size_t line = top(row, l->tall) + i, at = line * l->w_out * l->ldy;
+        const size_t line = top(l, row, l->tall) + i, at = line * l->w_out * l->ldy;
         y[i]   = line < l->h_out ? l->y + at : NULL;
         add[i] = y[i] && l->add ? l->add + at : NULL;
     }
     check_now.wino_output_f32(&d, m, m, t0, t1, l->bias, l->act, l->add ? add : NULL, y);
 }
 
-/* M of one tile, as the contract has it. */
+/* M of one tile, as the contract has it: by size, the points of V, where they add to and what they take. */
 static void products(const layer *l, size_t row, size_t t)
 {
-    static const size_t m[] = { 0, 1, 2, 3, 5, 0, 1, 2, 5 }, u[] = { 0, 1, 2, 3, 4, 5, 5, 5, 5 };
-    const size_t tile = row * l->across + t;
+    static const size_t count[] = { 0, 3, 5, 7, 9 };
+    static const size_t v[][9] = { { 0 }, { 0, 4, 5 }, { 0, 1, 4, 5, 6 }, { 0, 1, 2, 4, 5, 6, 7 },
+                                   { 0, 1, 2, 3, 4, 5, 6, 7, 8 } };
+    static const size_t m[][9] = { { 0 }, { 0, 5, 0 }, { 0, 1, 5, 0, 1 }, { 0, 1, 2, 5, 0, 1, 2 },
+                                   { 0, 1, 2, 3, 5, 0, 1, 2, 5 } };
+    static const size_t u[][9] = { { 0 }, { 0, 2, 3 }, { 0, 1, 2, 3, 3 }, { 0, 1, 2, 4, 5, 5, 5 },
+                                   { 0, 1, 2, 3, 4, 5, 5, 5, 5 } };
+    const size_t tile = row * l->across + t, h = l->size - (row >= l->tall), w = l->size - (t >= l->wide);
+    const size_t outer = l->size + 1;
 
-    for (size_t i = 0; i < 9; i++)
-        for (size_t j = 0; j < 9; j++) {
-            const size_t f = u[i] < 5 ? (u[j] < 5 ? u[i] * 5 + u[j] : 25 + u[i]) : 30 + u[j];
+    for (size_t i = 0; i < count[h]; i++)
+        for (size_t j = 0; j < count[w]; j++) {
+            const size_t a = u[h][i], b = u[w][j];
+            const size_t f = a < outer ? (b < outer ? a * outer + b : outer * outer + a) : outer * (outer + 1) + b;
             const ln_gemm_f32 g = { .n = l->n, .k = l->c, .taps = 1, .b = l->u + f * l->ldu };
-            const float *a = l->v + (9 * i + j) * l->ldv + tile * l->c;
-            float *c = l->m + (6 * m[i] + m[j]) * l->ldm + tile * l->n;
+            const float *from = l->v + (9 * v[h][i] + v[w][j]) * l->ldv + tile * l->c;
+            float *to = l->m + (6 * m[h][i] + m[w][j]) * l->ldm + tile * l->n;
 
-            if ((row >= l->tall && i % 5 == 3) || (t >= l->wide && j % 5 == 3))
-                continue;
-            check_now.gemm_f32(&g, 1, &a, c, l->n, i < 5 && j < 5 ? NULL : c, l->n, 0, l->n);
+            check_now.gemm_f32(&g, 1, &from, to, l->n, a < outer && b < outer ? NULL : to, l->n, 0, l->n);
         }
 }
 
@@ -91,12 +101,13 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
     const size_t nr = check_now.gemm_nr, k = 9 * c, cut = check_rand(0, c);
     const float range = check_rand(0, 1) ? 1.0f : 1e4f, low = check_rand(0, 1) ? -1.0f : 0.0f;
     layer l = { .c = c, .n = n, .pad = pad, .h_in = h, .w_in = w, .h_out = (h + 2 * pad - 3) / 2 + 1,
-                .w_out = (w + 2 * pad - 3) / 2 + 1, .ldx = c + check_rand(0, 2), .ldy = n + check_rand(0, 2) };
+                .w_out = (w + 2 * pad - 3) / 2 + 1, .ldx = c + check_rand(0, 2), .ldy = n + check_rand(0, 2),
+                .size = check_rand(0, 1) ? 4 : 2 };
     const size_t in = (h * w - 1) * l.ldx + c, out = (l.h_out * l.w_out - 1) * l.ldy + n;
     float *x = check_buf(in), *weight = check_buf(k * n), *bias = check_buf(n), *add = check_buf(out);
 
-    l.down = cover(l.h_out, &l.tall);
-    l.across = cover(l.w_out, &l.wide);
+    l.down = cover(l.h_out, l.size, &l.tall);
+    l.across = cover(l.w_out, l.size, &l.wide);
     l.ldu = (n + nr - 1) / nr * nr * c;
     l.ldv = l.down * l.across * c + check_rand(0, 3);
     l.ldm = l.down * l.across * n + check_rand(0, 3);
@@ -112,8 +123,8 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad)
     float *turned = check_buf(l.ldu * 9);
     check_now.pack_b_f32(k, n, weight, 1, (ptrdiff_t)k, 1.0f, 0, k, 0, n, turned);
     for (size_t j = 0; j < n; j += nr) {
-        check_now.wino2_weight_f32(c - cut, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, l.ldu);
-        check_now.wino2_weight_f32(cut, turned + j * k, l.u + j * c, l.ldu);
+        check_now.wino2_weight_f32(c - cut, l.size, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, l.ldu);
+        check_now.wino2_weight_f32(cut, l.size, turned + j * k, l.u + j * c, l.ldu);
     }
     return l;
 }

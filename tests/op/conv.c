@@ -158,7 +158,7 @@ void test_conv_seven(void)
     linnet_pool_free(pool);
 }
 
-/* 3x3 of stride 2 over many channels: tiles of four and three, edges, several images. */
+/* 3x3 of stride 2 over many channels: tiles of any size, edges, several images. */
 void test_conv_strided(void)
 {
     linnet_pool *pool = NULL;
@@ -170,8 +170,11 @@ void test_conv_strided(void)
                                .dilation = { 1, 1, 1 }, .in = { 1 }, .out = { 1 } },
                         .group = 1, .cg = test_int(24, 70), .mg = test_int(24, 130), .bias = i % 2 != 0,
                         .constant = i % 3 != 2 };
+        const bool small = i % 4 == 3; /* few pixels and many weights: tiles of two and one */
+        if (small)
+            k.cg = test_int(120, 140), k.mg = test_int(125, 140);
         for (int a = 1; a < 3; a++) {
-            k.w.in[a] = test_int(11, 40);
+            k.w.in[a] = small ? test_int(11, 16) : test_int(11, 40);
             k.w.pad[a] = test_int(0, 2);
             k.w.end[a] = test_int(0, 2);
             k.w.out[a] = (k.w.in[a] + k.w.pad[a] + k.w.end[a] - 3) / 2 + 1;
@@ -341,7 +344,7 @@ void test_conv_large(void)
     static const int64_t shape[][7] = { /* c, m, size, kernel, stride, pad, group */
         { 3, 40, 33, 7, 2, 3, 1 }, { 64, 300, 14, 3, 1, 1, 1 }, { 300, 70, 9, 1, 1, 0, 1 },
         { 48, 48, 21, 3, 1, 1, 48 }, { 512, 520, 1, 1, 1, 0, 1 }, { 64, 64, 15, 3, 2, 1, 16 },
-        { 64, 200, 27, 3, 2, 1, 1 }, { 100, 72, 75, 3, 2, 1, 1 },
+        { 64, 200, 27, 3, 2, 1, 1 }, { 100, 72, 75, 3, 2, 1, 1 }, { 130, 150, 13, 3, 2, 1, 1 },
     };
     linnet_pool *pool = NULL;
 
