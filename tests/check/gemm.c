@@ -249,5 +249,7 @@ void check_gemm(void)
     }
     one(mr, nr, 0, 1); /* nothing to sum */
     one(mr, nr, 700, 1);
+    for (size_t i = 0; i < 8; i++) /* rows 4 KB apart, half of the time */
+        one(mr - i % 3, check_rand(1, 3 * nr), 1024, 1);
     not_a_number();
 }
