@@ -46,6 +46,8 @@ linnet_status ln_pass_fuse(const ln_pass *p);
 linnet_status ln_pass_layout(const ln_pass *p);
 /* Transposes from channels last before a flat product with constant weights: the weights' rows are turned instead. */
 linnet_status ln_pass_turn(const ln_pass *p);
+/* A Pad of zeros into the convolutions and pools that read it. */
+linnet_status ln_pass_pad(const ln_pass *p);
 /* A MaxPool into the convolution that it follows. */
 linnet_status ln_pass_pool(const ln_pass *p);
 /* Convolutions write straight into the concatenation of their outputs. */

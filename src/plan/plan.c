@@ -713,6 +713,21 @@ static linnet_status plan_check_inputs(const plan_work *w, const ln_desc *input)
     return LINNET_OK;
 }
 
+/* Channels last, and what can be done where they are. */
+static linnet_status plan_rewrite_last(plan_work *w, const ln_pass *pass)
+{
+    static linnet_status (*const then[])(const ln_pass *) = {
+        ln_pass_turn, ln_pass_pad, ln_pass_clean, ln_pass_pool, ln_pass_join, ln_pass_chain,
+    };
+    linnet_status st = ln_pass_layout(pass);
+
+    if (!st)
+        st = ln_plan_infer(&w->pl, false, w->err);
+    for (size_t i = 0; i < LN_COUNT(then) && !st; i++)
+        st = then[i](pass);
+    return st;
+}
+
 static linnet_status plan_rewrite(plan_work *w)
 {
     const ln_config *config = &w->plan->config;
@@ -731,13 +746,8 @@ static linnet_status plan_rewrite(plan_work *w)
         ((st = ln_pass_norm(&pass)) != LINNET_OK || (st = ln_pass_attention(&pass)) != LINNET_OK ||
          (st = ln_pass_fuse(&pass)) != LINNET_OK))
         return st;
-    if (passes & LINNET_PASS_LAYOUT) {
-        if ((st = ln_pass_layout(&pass)) != LINNET_OK ||
-            (st = ln_plan_infer(&w->pl, false, w->err)) != LINNET_OK ||
-            (st = ln_pass_turn(&pass)) != LINNET_OK || (st = ln_pass_pool(&pass)) != LINNET_OK || (st = ln_pass_join(&pass)) != LINNET_OK ||
-            (st = ln_pass_chain(&pass)) != LINNET_OK)
-            return st;
-    }
+    if ((passes & LINNET_PASS_LAYOUT) && (st = plan_rewrite_last(w, &pass)) != LINNET_OK)
+        return st;
     return ln_pass_clean(&pass);
 }
 
