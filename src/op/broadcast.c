@@ -61,17 +61,16 @@ void ln_walk_start(ln_walk *w, const ln_bcast *b, size_t from, size_t count)
     }
 }
 
-/* n elements on, at most to the end of the row. */
-static void walk_skip(ln_walk *w, size_t n)
+/* n steps on along axis d, at most to its end, which are `each` elements of the output apiece. */
+static void walk_skip(ln_walk *w, int32_t d, size_t n, size_t each)
 {
     const ln_bcast *b = w->b;
-    const int32_t last = b->rank - 1;
 
-    w->left -= n;
-    w->at[last] += n;
+    w->left -= n * each;
+    w->at[d] += n;
     for (int32_t k = 0; k < b->operands; k++)
-        w->offset[k] += n * b->stride[k][last];
-    for (int32_t d = last; d > 0 && w->at[d] == b->dim[d]; d--) {
+        w->offset[k] += n * b->stride[k][d];
+    for (; d > 0 && w->at[d] == b->dim[d]; d--) {
         for (int32_t k = 0; k < b->operands; k++)
             w->offset[k] += b->stride[k][d - 1] - b->dim[d] * b->stride[k][d];
         w->at[d] = 0;
@@ -109,6 +108,24 @@ static void walk_copy(const ln_operand *o, size_t from, size_t step, size_t n, s
     }
 }
 
+/* `rows` rows of n elements, `next` elements apart; the same one again where that is 0. */
+static void walk_rows(const ln_operand *o, size_t from, size_t step, size_t next, size_t rows, size_t n, size_t to)
+{
+    const char *x = (const char *)o->base + from * o->size;
+    char *y = (char *)o->room + to * o->size;
+
+    if (o->size == 4 && next) {
+        for (size_t i = 0; i < rows; i++, x += next * 4)
+            for (size_t j = 0; j < n; j++, y += 4)
+                memcpy(y, x + j * step * 4, 4);
+        return;
+    }
+    for (size_t i = 0; i < (next ? rows : 1); i++)
+        walk_copy(o, from + i * next, step, n, to + i * n);
+    for (size_t done = n * o->size, all = rows * done; !next && done < all; done *= 2)
+        memcpy(y + done, y, LN_MIN(done, all - done));
+}
+
 static size_t walk_gather(ln_walk *w, ln_operand *o, size_t n)
 {
     const ln_bcast *b = w->b;
@@ -119,12 +136,16 @@ static size_t walk_gather(ln_walk *w, ln_operand *o, size_t n)
         o[k].p = b->dense[k] ? (const char *)o[k].base + w->offset[k] * o[k].size : o[k].room;
     }
     for (size_t at = 0; at < n;) {
-        const size_t row = LN_MIN(b->dim[last] - w->at[last], n - at);
+        const size_t dim = b->dim[last], row = LN_MIN(dim - w->at[last], n - at);
+        const size_t rows = row < dim ? 1 : LN_MIN((n - at) / dim, b->dim[last - 1] - w->at[last - 1]);
         for (int32_t k = 0; k < b->operands; k++)
             if (!b->dense[k])
-                walk_copy(&o[k], w->offset[k], b->stride[k][last], row, at);
-        walk_skip(w, row);
-        at += row;
+                walk_rows(&o[k], w->offset[k], b->stride[k][last], b->stride[k][last - 1], rows, row, at);
+        if (row < dim)
+            walk_skip(w, last, row, 1);
+        else
+            walk_skip(w, last - 1, rows, dim);
+        at += rows * row;
     }
     return n;
 }
@@ -143,7 +164,7 @@ size_t ln_walk_take(ln_walk *w, ln_operand *o, size_t most)
         o[k].p = (const char *)o[k].base + w->offset[k] * o[k].size;
         o[k].step = b->stride[k][last];
     }
-    walk_skip(w, n);
+    walk_skip(w, last, n, 1);
     return n;
 }
 
