@@ -4,7 +4,7 @@
  *   infer.c    shapes of every value, constants folded
  *   inline.c   branches that are decided while planning
  *   memory.c   where each buffer lies in the arena
- *   plan.c     the steps: operators prepared, pointers resolved
+ *   plan.c     a plan from its graph to its end; plan_values.c, plan_steps.c and plan_arena.c are its parts
  *   cache.c    derived constants (packed weights) of a model, shared by sessions
  *   prove.c    checksums of weights that a file's reader left alone
  *   dynamic.c  steps whose shapes are known only while running
