@@ -114,9 +114,9 @@ typedef struct ln_window {
 
 /*
  * A row of tiles of Winograd's F(4, 3) and F(3, 3): a 3 x 3 convolution of stride and dilation 1 by
- * 36 matrix products. All tiles are `tall` outputs high (4 or 3); the first `wide` are four outputs
+ * 36 matrix products. All tiles are `tall` outputs high (4 to 1); the first `wide` are four outputs
  * wide, those behind them three. Point (i, j) of a tile has the number f = 6 i + j; a direction of
- * three outputs has no point 4. For each f:
+ * three outputs has no point 4, of two none of 3 and 4, of one none of 2 to 4. For each f:
  *   V[f] (tiles that have f x c) from wino_input, U[f] (c x n, packed) from wino_weight,
  *   M[f] = V[f] U[f] by gemm_f32 with k = c and taps = 1, then wino_output with c = n.
  * V[f] lies at v + f * ld, tile after tile, c floats each. Tile t begins at output column
@@ -227,8 +227,8 @@ typedef struct ln_kernels {
     void (*pool_sum_f32)(const ln_window *d, const float *const *rows, const float *scale, float *y);
 
     /* A panel of U[f] (see ln_wino), or c rows of it, at u + f * ldu, packed as by pack_b_f32. w: [c][3][3][nr].
-       three: only the 25 points of tiles three by three, one after another. */
-    void (*wino_weight_f32)(size_t c, bool three, const float *w, float *u, size_t ldu);
+       Only those whose i and j have bits in `rows` and `columns`, one after another. */
+    void (*wino_weight_f32)(size_t c, uint32_t rows, uint32_t columns, const float *w, float *u, size_t ldu);
     /* V of tiles [t0, t1) from d->tall + 2 rows of pixels (NULL: padding). v: V[0] of tile t0; v4:
        V[0] of the place of t0 among the tiles that have the points j = 4. */
     void (*wino_input_f32)(const ln_wino *d, const float *const *rows, size_t t0, size_t t1,

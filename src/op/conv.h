@@ -61,7 +61,7 @@ typedef struct ln_conv {
     size_t rows;
     /* winograd: see conv_winograd.c */
     size_t down, across;  /* tiles of an image */
-    size_t tall, wide;    /* those of four outputs (of stride 2: of `large`), the others are one shorter */
+    size_t tall, wide;    /* those of `large` outputs (of stride 1, across: of four), the others are one shorter */
     size_t large;
     size_t pass_n;        /* columns of a product */
     size_t spread;        /* tiles of a task of the phase before; 0: there is none */

@@ -1,14 +1,15 @@
 /*
- * conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4, 3) and F(3, 3).
+ * conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4, 3), F(3, 3) and F(2, 3).
  *
- * The output is covered by tiles of four and, at the end of either direction, three. A task is a
+ * The output is covered by tiles of four and, at the end of either direction, three; or downwards of two and one,
+ * where there are so few that reading the weights would take longer than the products. A task is a
  * block of tiles times a range of output channels: the tiles' inputs are transformed, 36 small
  * matrix products follow, and the results are transformed back and stored. Where there are too few
  * blocks for the tasks to be many, a phase before transforms the input once for all of them.
  *
  * A pooling two by two is part of the way back where all tiles are of four.
  *
- * Tiles are numbered along the rows, the rows that are four high first, over all images.
+ * Tiles are numbered along the rows, the higher rows first, over all images.
  */
 #include "conv.h"
 
@@ -30,27 +31,35 @@ enum {
 #define WINO_NS_WEIGHT    0.135  /* per float of weights that come from memory, beside the computing */
 
 typedef struct wino_cover {
-    size_t down, tall, across, wide; /* tiles; how many of them are four outputs long, the others three */
+    size_t large, down, tall, across, wide; /* see ln_conv */
 } wino_cover;
 
-static wino_cover wino_mixed(const ln_conv *c)
+static wino_cover wino_cover_by(const ln_conv *c, size_t large)
 {
-    const size_t h = c->win.out[1], w = c->win.out[2], down = ln_ceil_div(h, 4), across = ln_ceil_div(w, 4);
-    const wino_cover t = { down, down - LN_MIN(down, 4 * down - h), across, across - LN_MIN(across, 4 * across - w) };
+    const size_t h = c->win.out[1], w = c->win.out[2], down = ln_ceil_div(h, large), across = ln_ceil_div(w, 4);
+    const wino_cover t = { large, down, down - LN_MIN(down, large * down - h), across,
+                           across - LN_MIN(across, 4 * across - w) };
 
     return t;
 }
 
-/* Tiles of three alone are more tiles, but have two thirds of the weights. */
-static bool wino_three(size_t tall, size_t wide) { return tall == 0 && wide == 0; }
+/* Bits of the points that any tile has, downwards and across. */
+static uint32_t wino_rows(size_t large, size_t tall) { return large == 2 ? 0x27u : tall ? 0x3fu : 0x2fu; }
 
-static size_t wino_points(size_t tall, size_t wide) { return wino_three(tall, wide) ? 25 : WINO_POINTS; }
+static uint32_t wino_columns(size_t wide) { return wide ? 0x3fu : 0x2fu; }
+
+/* Matrices of the weights. */
+static size_t wino_points(size_t large, size_t tall, size_t wide)
+{
+    return (large == 2 ? 4 : 5u + (tall > 0)) * (5u + (wide > 0));
+}
 
 static double wino_ns(const ln_conv *c, size_t nr, const wino_cover *t)
 {
-    const double points = (double)c->win.n * (double)(5 * t->down + t->tall) * (double)(5 * t->across + t->wide);
+    const double points = (double)c->win.n * (double)((t->large + 1) * t->down + t->tall) *
+                          (double)(5 * t->across + t->wide);
     const double weights = (double)c->cg * (double)c->m, rows = (double)ln_ceil_div(c->m, nr);
-    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT * (double)wino_points(t->tall, t->wide) : 0;
+    const double cold = weights * 9 > WINO_WARM ? WINO_NS_WEIGHT * (double)wino_points(t->large, t->tall, t->wide) : 0;
     const double products = points * (weights * WINO_NS_PRODUCT + rows * WINO_NS_ROW);
 
     return LN_MAX(products, cold * weights) + points * (double)(c->cg + c->m) * WINO_NS_TRANSFORM;
@@ -59,11 +68,10 @@ static double wino_ns(const ln_conv *c, size_t nr, const wino_cover *t)
 /* The better of the two ways to cover the output, and its time. */
 static double wino_choose(const ln_conv *c, size_t nr, wino_cover *t)
 {
-    const wino_cover mixed = wino_mixed(c);
-    const wino_cover three = { ln_ceil_div(c->win.out[1], 3), 0, ln_ceil_div(c->win.out[2], 3), 0 };
-    const double a = wino_ns(c, nr, &mixed), b = wino_ns(c, nr, &three);
+    const wino_cover four = wino_cover_by(c, 4), two = wino_cover_by(c, 2);
+    const double a = wino_ns(c, nr, &four), b = wino_ns(c, nr, &two);
 
-    *t = b < a ? three : mixed;
+    *t = b < a ? two : four;
     return LN_MIN(a, b);
 }
 
@@ -98,7 +106,8 @@ static bool wino_stride(size_t rows, size_t columns, size_t *ld)
 static bool wino_pools(const ln_conv *c, const wino_cover *t)
 {
     const ln_win *w = &c->pool;
-    bool fits = w->c && c->act.fn == LN_FN_NONE && t->tall == t->down && t->wide == t->across;
+    bool fits = w->c && c->act.fn == LN_FN_NONE && t->large == 4 && t->tall == t->down &&
+                t->wide == t->across;
 
     for (int32_t i = 1; i < LN_WIN_AXES; i++)
         fits = fits && w->kernel[i] == 2 && w->stride[i] == 2 && w->dilation[i] == 1 && w->pad[i] == 0 &&
@@ -113,7 +122,7 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     size_t v, m;
 
     wino_choose(c, nr, &t);
-    c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
+    c->large = t.large, c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
     c->tiles = c->win.n * c->down * c->across;
     c->pools = wino_pools(c, &t);
     const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div((size_t)WINO_BLOCK, mr) * mr);
@@ -127,10 +136,11 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
     c->tasks = c->m_tasks * c->n_tasks;
     c->pack_tasks = panels;
-    c->key = c->pass_n * 2 + wino_three(t.tall, t.wide);
+    c->key = c->pass_n * 64 + wino_points(t.large, t.tall, t.wide);
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, wino_points(c->tall, c->wide), &c->packed) ||
+    if (!ln_mul(panels * nr, c->cg, &c->packed) ||
+        !ln_mul(c->packed, wino_points(c->large, c->tall, c->wide), &c->packed) ||
         !wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) || !wino_stride(c->step_tiles, c->pass_n, &m) ||
         !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
         !ln_mul(m, sizeof(float), &q->scratch) || !ln_add(q->scratch, (mr + WINO_LINE) * sizeof(float *), &q->scratch))
@@ -153,11 +163,11 @@ static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
 
     w = (const char *)w + n0 * k * sizeof(float);
     ln_dense_touch(w, n * k * sizeof(float));
-    out += first * c->cg * wino_points(c->tall, c->wide) + (n0 - first) * c->cg;
+    out += first * c->cg * wino_points(c->large, c->tall, c->wide) + (n0 - first) * c->cg;
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
         ln_conv_turn(kernel, w, k, n, 9 * p, 9 * depth, turned);
-        kernel->wino_weight_f32(depth, wino_three(c->tall, c->wide), turned, out + p * nr, part);
+        kernel->wino_weight_f32(depth, wino_rows(c->large, c->tall), wino_columns(c->wide), turned, out + p * nr, part);
     }
 }
 
@@ -166,7 +176,7 @@ static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w,
 /* Tiles that have the point (i, j), among the first `tile`. */
 static size_t wino_count(const ln_conv *c, size_t tile, size_t i, size_t j)
 {
-    const size_t end = i == 4 ? LN_MIN(tile, c->win.n * c->tall * c->across) : tile;
+    const size_t end = i == c->large ? LN_MIN(tile, c->win.n * c->tall * c->across) : tile;
 
     return j == 4 ? end / c->across * c->wide + LN_MIN(end % c->across, c->wide) : end;
 }
@@ -182,9 +192,9 @@ static wino_span wino_next(const ln_conv *c, size_t at, size_t end)
     const size_t row = at / c->across, high = c->win.n * c->tall, low = c->down - c->tall;
     wino_span s;
 
-    s.height = row < high ? 4 : 3;
+    s.height = row < high ? c->large : c->large - 1;
     s.n = row < high ? row / c->tall : (row - high) / low;
-    s.y = row < high ? row % c->tall * 4 : 4 * c->tall + (row - high) % low * 3;
+    s.y = row < high ? row % c->tall * c->large : c->large * c->tall + (row - high) % low * s.height;
     s.t0 = at % c->across;
     s.t1 = LN_MIN(c->across, s.t0 + (end - at));
     return s;
@@ -243,10 +253,13 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
     const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr;
     const ln_act none = { LN_FN_NONE, 0, 0 };
     const size_t part = wino_part(c, r->kernel->gemm_nr, n0);
+    const uint32_t down = wino_rows(c->large, c->tall), across = wino_columns(c->wide);
     const float **a = r->scratch;
 
-    u += n0 * k * wino_points(c->tall, c->wide);
+    u += n0 * k * wino_points(c->large, c->tall, c->wide);
     for (size_t f = 0; f < WINO_POINTS; f++) {
+        if (!(down >> f / 6 & across >> f % 6 & 1u))
+            continue;
         const ln_gemm_f32 g = { n, k, 1, u, NULL, none };
         const size_t count = wino_count(c, end, f / 6, f % 6) - wino_count(c, begin, f / 6, f % 6);
         const size_t steps = ln_ceil_div(count, mr);
@@ -260,7 +273,7 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
                 a[j] = from + (at + j) * k;
             r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n, last ? (ptrdiff_t)part : 0);
         }
-        u += wino_three(c->tall, c->wide) && (f / 6 == 4 || f % 6 == 4) ? 0 : part;
+        u += part;
     }
 }
 

@@ -10,32 +10,34 @@ enum { MAX_MR = 32 };
 
 typedef struct layer {
     size_t       c, n, pad, h_in, w_in, h_out, w_out, ldx, ldy;
-    size_t       down, tall, across, wide; /* tiles; those of four outputs */
+    size_t       down, tall, across, wide; /* tiles; those of `size` outputs downwards and of four across */
+    size_t       size;
     size_t       ldv, ldm;
-    bool         three; /* no tile has a point 4, nor have the filters */
+    uint32_t     rows, columns; /* bits of the points that there are */
     bool         pool;  /* of two by two outputs the largest */
     const float *x, *w, *bias, *add;
     float       *u, *v, *m, *y;
     ln_act       act;
 } layer;
 
-/* Tiles of four and three that cover `length`, in any mixture that does. */
-static size_t cover(size_t length, size_t *four)
+/* Tiles of `size` and one less that cover `length`, in any mixture that does. */
+static size_t cover(size_t length, size_t size, size_t *large)
 {
-    const size_t least = (length + 3) / 4, tiles = least + check_rand(0, 1);
+    const size_t least = (length + size - 1) / size, tiles = least + check_rand(0, 1), small = size - 1;
 
-    *four = tiles;
-    while (*four > 0 && 3 * tiles + *four > length && (check_rand(0, 2) || 3 * tiles + *four > length + 3))
-        --*four;
-    while (3 * tiles + *four < length)
-        ++*four;
+    *large = tiles;
+    while (*large > 0 && small * tiles + *large > length &&
+           (check_rand(0, 2) || small * tiles + *large > length + small))
+        --*large;
+    while (small * tiles + *large < length)
+        ++*large;
     return tiles;
 }
 
 /* Tiles with the point (i, j) in `rows` rows of tiles and `some` tiles of the next. */
 static size_t count(const layer *l, size_t rows, size_t some, size_t i, size_t j)
 {
-    if (i == 4 && rows >= l->tall)
+    if (i == l->size && rows >= l->tall)
         rows = l->tall, some = 0;
     return j == 4 ? rows * l->wide + (some < l->wide ? some : l->wide) : rows * l->across + some;
 }
@@ -44,11 +46,11 @@ static ln_wino geometry(const layer *l, size_t row, bool out)
 {
     const size_t width = l->pool ? l->w_out / 2 : l->w_out;
 
-    return (ln_wino){ out ? l->n : l->c, row < l->tall ? 4 : 3, l->wide, out ? l->ldm : l->ldv,
+    return (ln_wino){ out ? l->n : l->c, l->size - (row >= l->tall), l->wide, out ? l->ldm : l->ldv,
                       out ? 0 : l->pad, out ? width : l->w_in, out ? l->ldy : l->ldx, 3, 4, out && l->pool };
 }
 
-static size_t top(const layer *l, size_t row) { return 3 * row + (row < l->tall ? row : l->tall); }
+static size_t top(const layer *l, size_t row) { return (l->size - 1) * row + (row < l->tall ? row : l->tall); }
 
 /* Tiles [t0, t1) of a row of tiles. */
 static void input_row(const layer *l, size_t row, size_t t0, size_t t1)
@@ -86,7 +88,8 @@ static void products(const layer *l)
 
     for (size_t f = 0, u = 0; f < 36; f++) {
         const ln_gemm_f32 g = { .n = l->n, .k = l->c, .taps = 1, .b = l->u + u * ldu };
-        const size_t rows = count(l, l->down, 0, f / 6, f % 6);
+        const bool there = l->rows >> f / 6 & l->columns >> f % 6 & 1u;
+        const size_t rows = there ? count(l, l->down, 0, f / 6, f % 6) : 0;
 
         for (size_t i = 0; i < rows; i += mr) {
             const size_t some = rows - i < mr ? rows - i : mr;
@@ -95,7 +98,7 @@ static void products(const layer *l)
                 a[r] = l->v + f * l->ldv + (i + r) * l->c;
             check_now.gemm_f32(&g, some, a, l->m + f * l->ldm + i * l->n, l->n, NULL, 0, 0, l->n);
         }
-        u += !l->three || (f / 6 != 4 && f % 6 != 4);
+        u += there;
     }
 }
 
@@ -123,16 +126,18 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad, bool
     const size_t in = (h * w - 1) * l.ldx + c, out = (l.h_out * l.w_out - 1) * l.ldy + n;
     float *x = check_buf(in), *weight = check_buf(9 * c * n), *bias = check_buf(n), *add = check_buf(out);
 
-    l.down = cover(l.h_out, &l.tall);
-    l.across = cover(l.w_out, &l.wide);
+    l.size = pool || check_rand(0, 1) ? 4 : 2;
+    l.down = cover(l.h_out, l.size, &l.tall);
+    l.across = cover(l.w_out, 4, &l.wide);
     if (pool) {
         l.down = l.tall = (l.h_out + 3) / 4;
         l.across = l.wide = (l.w_out + 3) / 4;
     } else if (check_rand(0, 3) == 0) {
-        l.down = (l.h_out + 2) / 3, l.across = (l.w_out + 2) / 3;
+        l.down = (l.h_out + l.size - 2) / (l.size - 1), l.across = (l.w_out + 2) / 3;
         l.tall = l.wide = 0;
     }
-    l.three = l.tall + l.wide == 0;
+    l.rows = l.size == 2 ? 0x27u : l.tall ? 0x3fu : 0x2fu;
+    l.columns = l.wide ? 0x3fu : 0x2fu;
     l.ldv = l.down * l.across * c + check_rand(0, 3);
     l.ldm = l.down * l.across * n + check_rand(0, 3);
     check_fill(x, in, low * range, range);
@@ -149,8 +154,9 @@ static layer make_layer(size_t c, size_t n, size_t h, size_t w, size_t pad, bool
     float *turned = check_buf(ldu * 9);
     check_now.pack_b_f32(k, n, weight, 1, (ptrdiff_t)k, 1.0f, 0, k, 0, n, turned);
     for (size_t j = 0; j < n; j += nr) {
-        check_now.wino_weight_f32(c - cut, l.three, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr, ldu);
-        check_now.wino_weight_f32(cut, l.three, turned + j * k, l.u + j * c, ldu);
+        check_now.wino_weight_f32(c - cut, l.rows, l.columns, turned + j * k + cut * 9 * nr, l.u + j * c + cut * nr,
+                                  ldu);
+        check_now.wino_weight_f32(cut, l.rows, l.columns, turned + j * k, l.u + j * c, ldu);
     }
     return l;
 }
