@@ -101,6 +101,13 @@ typedef struct ln_gemm_f32 {
     ln_act       act;
 } ln_gemm_f32;
 
+/* What gemm_more_f32 knows beyond gemm_f32. */
+typedef struct ln_gemm_more {
+    const float *add[2]; /* matrices to add, in this order, or NULL; without the first there is no second. May be c */
+    size_t       ld[2];
+    ptrdiff_t    ahead;  /* the next call will read B so many floats from this one's: it is fetched meanwhile. 0: any */
+} ln_gemm_more;
+
 /*
  * A row of windows over channels-last rows, for depthwise convolution and
  * pooling. For output pixel x in [0, w_out) and tap (i, j) the input pixel is
@@ -178,10 +185,8 @@ typedef struct ln_kernels {
     void (*gemm_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a,
                      float *c, size_t ldc, const float *add, size_t ldadd,
                      size_t n0, size_t n1);
-    /* The same, where the next call will read what lies `ahead` floats from the B of
-       this one: it is fetched meanwhile. 0: nothing in particular. */
-    void (*gemm_ahead_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a, float *c, size_t ldc,
-                           const float *add, size_t ldadd, size_t n0, size_t n1, ptrdiff_t ahead);
+    void (*gemm_more_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a, float *c, size_t ldc,
+                          const ln_gemm_more *more, size_t n0, size_t n1);
 
     /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,

@@ -269,9 +269,10 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
         for (size_t i = 0; i < steps; i++) {
             const size_t at = count * i / steps, rows = count * (i + 1) / steps - at;
             const bool last = i + 1 == steps && f + 1 < WINO_POINTS;
+            const ln_gemm_more more = { { NULL, NULL }, { 0, 0 }, last ? (ptrdiff_t)part : 0 };
             for (size_t j = 0; j < rows; j++)
                 a[j] = from + (at + j) * k;
-            r->kernel->gemm_ahead_f32(&g, rows, a, to + at * n, n, NULL, 0, 0, n, last ? (ptrdiff_t)part : 0);
+            r->kernel->gemm_more_f32(&g, rows, a, to + at * n, n, &more, 0, n);
         }
         u += part;
     }

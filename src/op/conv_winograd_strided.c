@@ -302,10 +302,11 @@ static void wino2_products(const ln_run *r, const ln_conv *c, const float *weigh
         for (size_t s = 0; s < steps; s++) {
             const size_t at = count * s / steps, rows = count * (s + 1) / steps - at;
             float *const y = to + at * n;
+            const ln_gemm_more more = { { f < outer ? NULL : y, NULL }, { n, 0 },
+                                        s + 1 == steps ? (ptrdiff_t)((next - u) * part) : 0 };
             for (size_t row = 0; row < rows; row++)
                 a[row] = from + (at + row) * k;
-            r->kernel->gemm_ahead_f32(&g, rows, a, y, n, f < outer ? NULL : y, n, 0, n,
-                                      s + 1 == steps ? (ptrdiff_t)((next - u) * part) : 0);
+            r->kernel->gemm_more_f32(&g, rows, a, y, n, &more, 0, n);
         }
     }
 }

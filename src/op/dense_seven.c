@@ -163,9 +163,9 @@ static void seven_rows(const seven_task *t, const seven_side *a, size_t i, size_
         row[pairs] = a->lone;
 }
 
-/* c = act(a times part `part` + bias + add); part `next` is wanted then. */
+/* c = act(a times part `part` + bias + x + y), where there are x and y; part `next` is wanted then. */
 static void seven_product(const seven_task *t, int part, int next, const seven_side *a, const float *bias, ln_act act,
-                          seven_at add, seven_at c)
+                          seven_at x, seven_at y, seven_at c)
 {
     const ln_seven *s = t->s;
     const size_t all = t->rows + (a->lone ? t->lone : 0);
@@ -179,10 +179,11 @@ static void seven_product(const seven_task *t, int part, int next, const seven_s
 
         for (size_t i = 0; i < all; i += s->rows) {
             const size_t m = LN_MIN(s->rows, all - i);
+            const ln_gemm_more more = { { x.p ? x.p + i * x.ld + j : NULL, y.p ? y.p + i * y.ld + j : NULL },
+                                        { x.ld, y.ld }, i + s->rows >= all ? then : 0 };
 
             seven_rows(t, a, i, m, j == 0, row);
-            t->kernel->gemm_ahead_f32(&g, m, row, c.p + i * c.ld + j, c.ld, add.p ? add.p + i * add.ld + j : NULL,
-                                      add.ld, 0, n, i + s->rows >= all ? then : 0);
+            t->kernel->gemm_more_f32(&g, m, row, c.p + i * c.ld + j, c.ld, &more, 0, n);
         }
     }
 }
@@ -229,23 +230,22 @@ void ln_seven_run(const ln_seven *s, const ln_kernels *kernel, const ln_gemm_f32
     const seven_at d21 = { more ? more + ldadd : NULL, 2 * ldadd };
     const seven_at d22 = { more ? more + ldadd + s->n : NULL, 2 * ldadd };
     const seven_at sum = { scratch, s->k }, x = { sum.p + s->block * s->k, s->step };
-    const size_t all = pairs + lone, room = (s->block + s->lone) * s->step;
+    const size_t room = (s->block + s->lone) * s->step;
     const seven_at y = { x.p + room, s->step }, z = { y.p + room, s->step };
 
     seven_side side = seven_quarter(a11, sum, lone1);
-    seven_product(&t, SEVEN_B11, SEVEN_B21, &side, NULL, none, nothing, x);
+    seven_product(&t, SEVEN_B11, SEVEN_B21, &side, NULL, none, nothing, nothing, x);
     side = seven_quarter(a12, sum, lone2);
-    seven_product(&t, SEVEN_B21, SEVEN_T1, &side, bias1, act, seven_more(&t, all, x, d11, y), c11);
+    seven_product(&t, SEVEN_B21, SEVEN_T1, &side, bias1, act, x, d11, c11);
     side = seven_sum(a21, 1.0f, a22, sum, lone1); /* S1 */
-    seven_product(&t, SEVEN_T1, SEVEN_T2, &side, NULL, none, nothing, z);
+    seven_product(&t, SEVEN_T1, SEVEN_T2, &side, NULL, none, nothing, nothing, z);
     side = seven_sum(sum, -1.0f, a11, sum, NULL); /* S2 */
-    seven_product(&t, SEVEN_T2, SEVEN_B22, &side, NULL, none, x, x); /* U */
+    seven_product(&t, SEVEN_T2, SEVEN_B22, &side, NULL, none, x, nothing, x); /* U */
     side = seven_sum(a12, -1.0f, sum, sum, lone2); /* S4 */
-    seven_more(&t, all, x, z, y);
-    seven_product(&t, SEVEN_B22, SEVEN_T3, &side, bias2, act, seven_more(&t, all, y, d12, y), c12);
+    seven_product(&t, SEVEN_B22, SEVEN_T3, &side, bias2, act, x, seven_more(&t, pairs + lone, z, d12, y), c12);
     side = seven_sum(a11, -1.0f, a21, sum, NULL); /* S3 */
-    seven_product(&t, SEVEN_T3, SEVEN_T4, &side, NULL, none, x, x); /* V */
+    seven_product(&t, SEVEN_T3, SEVEN_T4, &side, NULL, none, x, nothing, x); /* V */
     side = seven_quarter(a22, sum, NULL);
-    seven_product(&t, SEVEN_T4, SEVEN_T4, &side, bias1, act, seven_more(&t, pairs, x, d21, y), c21);
+    seven_product(&t, SEVEN_T4, SEVEN_T4, &side, bias1, act, x, d21, c21);
     kernel->finish_rows_f32(pairs, t.cols, x.p, x.ld, z.p, z.ld, bias2, d22.p, d22.ld, act, c22.p, c22.ld);
 }

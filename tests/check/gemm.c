@@ -10,7 +10,7 @@ typedef struct gemm_case {
     ln_gemm_f32   g;
     size_t        m, ldc, ldadd;
     const float **a;
-    float        *c, *add;
+    float        *c, *add, *more; /* more: a second matrix to add, without gaps */
     float        *plain; /* B as it is: [taps * k][n] */
     double       *want, *bound;
 } gemm_case;
@@ -65,6 +65,10 @@ static void want_gemm(const gemm_case *q)
                 sum += (double)q->add[i * q->ldadd + j];
                 size += fabs((double)q->add[i * q->ldadd + j]);
             }
+            if (q->more) {
+                sum += (double)q->more[i * g->n + j];
+                size += fabs((double)q->more[i * g->n + j]);
+            }
             q->want[i * g->n + j] = act_of(g->act, sum);
             q->bound[i * g->n + j] = (double)FLT_EPSILON * (0.5 * (double)(g->taps * g->k) + 4.0) * size;
         }
@@ -115,6 +119,19 @@ static void compare(const gemm_case *q)
     }
 }
 
+/* A second matrix to add. */
+static void two_more(gemm_case *q)
+{
+    float *second = check_buf(q->m * q->g.n);
+    const ln_gemm_more more = { { q->add, second }, { q->ldadd, q->g.n }, 0 };
+
+    check_fill(second, q->m * q->g.n, -1.0f, 1.0f);
+    q->more = second;
+    want_gemm(q);
+    check_now.gemm_more_f32(&q->g, q->m, q->a, q->c, q->ldc, &more, 0, q->g.n);
+    compare(q);
+}
+
 /* In one call; then in pieces of rows and columns, which must give the same bits. */
 static void one(size_t m, size_t n, size_t k, size_t taps)
 {
@@ -139,9 +156,12 @@ static void one(size_t m, size_t n, size_t k, size_t taps)
     for (size_t i = 0; i < m; i++)
         check_same(again + i * n, q.c + i * q.ldc, n * sizeof *again);
     memset(again, 0, m * n * sizeof *again);
-    check_now.gemm_ahead_f32(&q.g, m, q.a, again, n, q.add, q.ldadd, 0, n, (ptrdiff_t)check_rand(0, 1 << 20));
+    const ln_gemm_more more = { { q.add, NULL }, { q.ldadd, 0 }, (ptrdiff_t)check_rand(0, 1 << 20) };
+    check_now.gemm_more_f32(&q.g, m, q.a, again, n, &more, 0, n);
     for (size_t i = 0; i < m; i++)
         check_same(again + i * n, q.c + i * q.ldc, n * sizeof *again);
+    if (q.add)
+        two_more(&q);
 }
 
 /* One NaN in A makes its row NaN, whatever the clip. */
