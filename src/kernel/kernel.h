@@ -249,6 +249,9 @@ typedef struct ln_kernels {
 
     /* y = sum over t of w[t] * x[t][0..n): blends of rows, for resize and grid sampling. taps >= 1. */
     void (*mix_f32)(size_t taps, const float *const *x, const float *w, size_t n, float *y);
+    /* Pixels of n floats: y[p] = sum over t of w[p * taps + t] * x[index[p * taps + t]], as mix_f32 sums. taps >= 1. */
+    void (*mix_pixels_f32)(size_t pixels, size_t taps, const size_t *index, const float *w, const float *x, size_t n,
+                           float *y);
     /* y[i] += a * x[i] */
     void (*axpy_f32)(size_t n, float a, const float *x, float *y);
     float (*dot_f32)(size_t n, const float *x, const float *y);

@@ -121,37 +121,41 @@ static const float *resize_blend(const ln_run *r, const ln_resize *s, const resi
     return row;
 }
 
+/* A row of pixels of few elements. */
+static void resize_narrow(const ln_resize_axis *a, const float *x, size_t inner, float *y)
+{
+    for (size_t i = 0; i < a->out; i++, y += inner) {
+        const size_t *index = a->index + i * a->taps;
+        const float *w = a->weight + i * a->taps;
+
+        for (size_t c = 0; c < inner; c++) {
+            float sum = w[0] * x[index[0] * inner + c];
+            for (size_t t = 1; t < a->taps; t++)
+                sum += w[t] * x[index[t] * inner + c];
+            y[c] = sum;
+        }
+    }
+}
+
 static void resize_row_f32(const ln_run *r, const ln_resize *s, const resize_place *u, size_t row)
 {
     const ln_resize_axis *a = &s->axis[s->last];
     const size_t most = LN_MAX(s->combos, a->taps), head = most * (sizeof(float *) + sizeof(float));
     float *blend = (float *)((char *)r->scratch + ln_ceil_div(head, LN_ALIGN) * LN_ALIGN);
-    const float *x = resize_blend(r, s, u, blend), **tap = r->scratch;
+    const float *x = resize_blend(r, s, u, blend);
     float *y = (float *)r->out[0] + row * a->out * s->inner;
 
     if (a->same) {
         memcpy(y, x, a->out * s->inner * sizeof *y);
         return;
     }
-    for (size_t i = 0; i < a->out; i++, y += s->inner) {
-        const size_t *index = a->index + i * a->taps;
-        const float *w = a->weight + i * a->taps;
-
-        if (s->inner > RESIZE_NARROW) {
-            for (size_t t = 0; t < a->taps; t++)
-                tap[t] = x + index[t] * s->inner;
-            r->kernel->mix_f32(a->taps, tap, w, s->inner, y);
-        } else {
-            for (size_t c = 0; c < s->inner; c++) {
-                float sum = w[0] * x[index[0] * s->inner + c];
-                for (size_t t = 1; t < a->taps; t++)
-                    sum += w[t] * x[index[t] * s->inner + c];
-                y[c] = sum;
-            }
-        }
-        if (a->outside && a->outside[i])
+    if (s->inner > RESIZE_NARROW)
+        r->kernel->mix_pixels_f32(a->out, a->taps, a->index, a->weight, x, s->inner, y);
+    else
+        resize_narrow(a, x, s->inner, y);
+    for (size_t i = 0; a->outside && i < a->out; i++)
+        if (a->outside[i])
             resize_fill(r, s, (row * a->out + i) * s->inner, s->inner);
-    }
 }
 
 /* ---- interpolation of other types ----------------------------------------------------------- */

@@ -26,6 +26,29 @@ static void mix_case(size_t taps, size_t n)
     check_bound(y, want, bound, n);
 }
 
+static void mix_pixels(size_t pixels, size_t taps, size_t n)
+{
+    const size_t from = 5, count = pixels * taps;
+
+    check_case("pixels=%zu taps=%zu n=%zu", pixels, taps, n);
+    float *x = check_buf(from * n), *w = check_buf(count), *y = check_buf(pixels * n);
+    double *want = check_want(pixels * n), *bound = check_want(pixels * n);
+    size_t *index = check_bytes(count * sizeof *index);
+
+    check_fill(x, from * n, -2.0f, 2.0f);
+    check_fill(w, count, -1.0f, 1.0f);
+    for (size_t k = 0; k < count; k++) {
+        index[k] = check_rand(0, from - 1);
+        for (size_t i = 0; i < n; i++) {
+            const double v = (double)w[k] * (double)x[index[k] * n + i];
+            want[k / taps * n + i] += v;
+            bound[k / taps * n + i] += 0x1p-24 * (double)(taps + 1) * fabs(v);
+        }
+    }
+    check_now.mix_pixels_f32(pixels, taps, index, w, x, n, y);
+    check_bound(y, want, bound, pixels * n);
+}
+
 static void mix_axpy(size_t n)
 {
     check_size(n);
@@ -105,6 +128,10 @@ void check_mix(void)
         mix_bench(20.0, 64, mix_call);
         mix_bench(20.0, 2048, mix_call);
     }
+    if (check_begin("mix_pixels_f32", CHECK_ENTRY(mix_pixels_f32)) && !check_benching())
+        for (size_t s = 1; s < CHECK_COUNT(mix_size); s++)
+            for (size_t t = 0; t < CHECK_COUNT(taps); t++)
+                mix_pixels(check_rand(0, 6), taps[t], mix_size[s]);
     if (check_begin("axpy_f32", CHECK_ENTRY(axpy_f32))) {
         for (size_t s = 0; s < CHECK_COUNT(mix_size); s++)
             mix_axpy(mix_size[s]);
