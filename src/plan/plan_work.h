@@ -24,7 +24,7 @@ typedef struct ln_plan_work {
     ln_plan_value *value;
     ln_buffer     *block;  size_t block_count;
     int32_t       *step_workspace; /* per step: block, or LN_NONE */
-    int32_t       *unread; /* per value of the model: steps that take it as a file has packed it; NULL: nothing to prove */
+    int32_t       *unread; /* per value of the model: steps that take it as a file has packed it, or NULL */
     linnet_error  *err;
 } ln_plan_work;
 
