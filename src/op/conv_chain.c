@@ -32,7 +32,7 @@ static linnet_status chain_open(const ln_chain *p, int32_t in_count, const ln_de
 {
     ln_desc x = in[0];
 
-    if (in_count != LN_CHAIN_PARTS + 2 * p->count)
+    if (p->count < 1 || p->count > LN_CHAIN_MOST || in_count != LN_CHAIN_PARTS + 2 * p->count)
         return ln_fail(err, LINNET_ERR_SHAPE, "a chain of %d convolutions has %d inputs", (int)p->count, (int)in_count);
     for (int32_t i = 0; i < p->count; i++) {
         const ln_desc none = { 0 }, *w = &in[LN_CHAIN_PARTS + 2 * i];
