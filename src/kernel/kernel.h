@@ -188,6 +188,10 @@ typedef struct ln_kernels {
     void (*gemm_more_f32)(const ln_gemm_f32 *g, size_t m, const float *const *a, float *c, size_t ldc,
                           const ln_gemm_more *more, size_t n0, size_t n1);
 
+    /* The same for any number of rows that lie `lda` floats apart, with taps = 1: row i of A is at a + i * lda. */
+    void (*gemm_flat_f32)(const ln_gemm_f32 *g, size_t m, const float *a, size_t lda, float *c, size_t ldc,
+                          const float *add, size_t ldadd, size_t n0, size_t n1);
+
     /* One row times B (m = 1, taps = 1) at memory speed; same sum order for any n0, n1. */
     void (*gemv_f32)(const ln_gemm_f32 *g, const float *x, float *y, const float *add,
                      size_t n0, size_t n1);

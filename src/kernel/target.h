@@ -38,6 +38,15 @@
 #  define LN_INLINE static inline
 #endif
 
+/* A function of a file that is not put into its callers. */
+#if defined(__GNUC__) || defined(__clang__)
+#  define LN_ALONE static __attribute__((noinline))
+#elif defined(_MSC_VER)
+#  define LN_ALONE static __declspec(noinline)
+#else
+#  define LN_ALONE static
+#endif
+
 /* A hint that the line at p is wanted soon; p may lie outside any buffer. */
 #if defined(__GNUC__) || defined(__clang__)
 #  define LN_PREFETCH(p)     __builtin_prefetch(p)

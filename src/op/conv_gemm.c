@@ -15,6 +15,7 @@
 enum {
     GEMM_L2_FLOATS = 1 << 17, /* packed weights of a group of columns: 512 KiB */
     GEMM_CHAIN_FLOATS = 1 << 15, /* weights in a chain: 128 KiB */
+    GEMM_FLAT_DEPTH = 128,    /* as far as there is something to gain from gemm_flat_f32 */
     GEMM_FEW_CHANNELS = 16,   /* below, runs of kernel rows are worth a copy of the input */
     GEMM_GEMV_FLOATS = 1 << 18
 };
@@ -306,6 +307,13 @@ static void gemm_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
     size_t i = even * first + LN_MIN(first, longer);
     ln_pixel o = ln_pixel_at(c->win.out, i);
 
+    if (c->flat && c->pixels > 1 && c->run <= GEMM_FLAT_DEPTH) {
+        const size_t pixels = even * last + LN_MIN(last, longer) - i;
+
+        r->kernel->gemm_flat_f32(&g, pixels, x + i * c->src.c, c->src.c, d->y + i * c->ldy + m0, c->ldy,
+                                 d->add ? d->add + i * c->m + m0 : NULL, c->m, n0, n1);
+        return;
+    }
     for (size_t t = first; t < last; t++) {
         const size_t rows = even + (t < longer), at = i * c->m + m0, to = i * c->ldy + m0;
         const float *add = d->add ? d->add + at : NULL;
@@ -332,28 +340,20 @@ static bool gemm_by_rows(const ln_conv *c, const ln_kernels *kernel)
            c->m <= GEMM_CHAIN_FLOATS / c->cg;
 }
 
+/* As many rows at once as follow each other. */
 static void gemm_rows(const ln_run *r, const ln_conv *c, const ln_conv_data *d, const ln_conv_strip *s)
 {
-    const size_t width = c->win.out[2], pixels = s->h * width, tiles = ln_ceil_div(pixels, (size_t)r->kernel->gemm_mr);
-    const size_t even = pixels / tiles, longer = pixels % tiles;
+    const size_t width = c->win.out[2];
     const ln_gemm_f32 g = { c->pn, c->run, c->tap_count, d->weight, d->bias, c->act };
-    const float **a = s->scratch;
-    size_t y = 0, x = 0, i = 0;
+    size_t n;
 
-    for (size_t t = 0; t < tiles; t++) {
-        const size_t rows = even + (t < longer);
+    for (size_t y = 0; y < s->h; y += n) {
+        const size_t at = y * width * c->m;
 
-        for (size_t j = 0; j < rows;) {
-            const float *from = s->rows[y] + x * c->cg;
-            const size_t end = LN_MIN(rows, j + width - x);
-
-            x = j + width - x > rows ? x + rows - j : 0;
-            y += x == 0;
-            for (; j < end; j++, from += c->cg)
-                a[j] = from;
-        }
-        r->kernel->gemm_f32(&g, rows, a, d->y + i * c->m, c->m, d->add ? d->add + i * c->m : NULL, c->m, 0, c->m);
-        i += rows;
+        for (n = 1; y + n < s->h && s->rows[y + n] == s->rows[y] + n * width * c->cg; n++)
+            ;
+        r->kernel->gemm_flat_f32(&g, n * width, s->rows[y], c->cg, d->y + at, c->m, d->add ? d->add + at : NULL, c->m,
+                                 0, c->m);
     }
 }
 
