@@ -184,4 +184,14 @@ void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count);
 /* The field of a hidden or public I64 / F32 attribute in a node's parameters; NULL: it has none. */
 void *ln_node_field(const ln_node *n, const char *name);
 
+/* ---- between the files graph*.c ---- */
+
+linnet_status ln_graph_full(linnet_error *err); /* the sentence for no memory */
+/* v at the end of a list of indices. False: no memory. */
+bool ln_graph_push(ln_graph *g, int32_t **list, size_t *count, size_t *cap, int32_t v);
+/* Has node n the attributes that its operator must have? */
+linnet_status ln_node_check_must(const ln_node *n, linnet_error *err);
+/* Values that node n needs, one at a time: i from 0 until false. */
+bool ln_node_need(const ln_node *n, int32_t i, int32_t *value);
+
 #endif
