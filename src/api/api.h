@@ -26,6 +26,9 @@ bool ln_given(const void *p, const char *what, linnet_error *err);
 linnet_status ln_file_open(const char *path, const linnet_allocator *alloc, uint64_t limit, bool copy, ln_file *out,
                            linnet_error *err);
 void          ln_file_close(const ln_file *f, const linnet_allocator *alloc);
+/* The same as a caller's options (may be NULL) say it; *alloc: what ln_file_close() wants. Refuses path NULL. */
+linnet_status ln_file_load(const char *path, const linnet_options *opt, bool copy, ln_file *out, linnet_allocator *alloc,
+                           linnet_error *err);
 
 /* All or nothing: on failure no half-written file is left at `path`. */
 linnet_status ln_file_write(const linnet_model *m, const char *path, linnet_error *err);

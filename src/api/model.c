@@ -256,23 +256,31 @@ linnet_status linnet_model_read(linnet_read_fn read, void *user, const linnet_op
     return st ? st : ln_fail(err, LINNET_ERR_FORMAT, "the model is empty");
 }
 
-linnet_status linnet_model_open(const char *path, const linnet_options *opt, linnet_model **out,
-                                linnet_error *err)
+linnet_status ln_file_load(const char *path, const linnet_options *opt, bool copy, ln_file *out, linnet_allocator *alloc,
+                           linnet_error *err)
 {
     linnet_options o;
     linnet_limits limits;
+
+    if (!ln_given(path, "path", err))
+        return LINNET_ERR_ARGUMENT;
+    const linnet_status st = ln_options_read(opt, &o, &limits, err);
+    if (st)
+        return st;
+    *alloc = ln_allocator(&o);
+    return ln_file_open(path, alloc, limits.file_size, copy || o.copy, out, err);
+}
+
+linnet_status linnet_model_open(const char *path, const linnet_options *opt, linnet_model **out,
+                                linnet_error *err)
+{
+    linnet_allocator alloc;
     ln_file file;
 
     if (!ln_given(out, "out", err))
         return LINNET_ERR_ARGUMENT;
     *out = NULL;
-    if (!ln_given(path, "path", err))
-        return LINNET_ERR_ARGUMENT;
-    linnet_status st = ln_options_read(opt, &o, &limits, err);
-    if (st)
-        return st;
-    const linnet_allocator alloc = ln_allocator(&o);
-    st = ln_file_open(path, &alloc, limits.file_size, o.copy != 0, &file, err);
+    const linnet_status st = ln_file_load(path, opt, false, &file, &alloc, err);
     return st ? st : model_parse(file.data, file.size, &file, opt, out, err);
 }
 

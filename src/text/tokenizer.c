@@ -73,20 +73,13 @@ linnet_status linnet_tokenizer_load(const void *data, size_t size, const linnet_
 linnet_status linnet_tokenizer_open(const char *path, const linnet_options *opt, linnet_tokenizer **out,
                                     linnet_error *err)
 {
-    linnet_options o;
-    linnet_limits limits;
+    linnet_allocator alloc;
     ln_file f;
 
     if (!ln_given(out, "out", err))
         return LINNET_ERR_ARGUMENT;
     *out = NULL;
-    if (!ln_given(path, "path", err))
-        return LINNET_ERR_ARGUMENT;
-    linnet_status st = ln_options_read(opt, &o, &limits, err);
-    if (st)
-        return st;
-    const linnet_allocator alloc = ln_allocator(&o);
-    st = ln_file_open(path, &alloc, limits.file_size, true, &f, err);
+    linnet_status st = ln_file_load(path, opt, true, &f, &alloc, err);
     if (st)
         return st;
     st = linnet_tokenizer_load(f.data, f.size, opt, out, err);
