@@ -7,105 +7,6 @@
  */
 #include "recurrent.h"
 
-/* ---- activations ------------------------------------------------------------ */
-
-typedef struct recurrent_fn {
-    const char *name;
-    int32_t     fn;
-    bool        alpha, beta; /* takes them from the lists */
-    float       a, b;        /* ONNX's defaults */
-} recurrent_fn;
-
-static const recurrent_fn recurrent_fns[] = {
-    { "sigmoid", LN_FN_SIGMOID, false, false, 0, 0 },
-    { "tanh", LN_FN_TANH, false, false, 0, 0 },
-    { "relu", LN_FN_CLIP, false, false, 0, (float)INFINITY },
-    { "affine", LN_FN_AFFINE, true, true, 1, 0 },
-    { "leakyrelu", LN_FN_LEAKY_RELU, true, false, 0.01f, 0 },
-    { "thresholdedrelu", LN_FN_THRESHOLDED_RELU, true, false, 1, 0 },
-    { "scaledtanh", LN_FN_NONE, true, true, 1, 1 }, /* a * tanh(b * x) */
-    { "hardsigmoid", LN_FN_HARD_SIGMOID, true, true, 0.2f, 0.5f },
-    { "elu", LN_FN_ELU, true, false, 1, 0 },
-    { "softsign", LN_FN_SOFTSIGN, false, false, 0, 0 },
-    { "softplus", LN_FN_SOFTPLUS, false, false, 0, 0 },
-};
-
-static const recurrent_fn *recurrent_find(const char *name)
-{
-    for (size_t i = 0; i < LN_COUNT(recurrent_fns); i++) {
-        const char *a = recurrent_fns[i].name, *b = name;
-
-        while (*a && (*b >= 'A' && *b <= 'Z' ? *b - 'A' + 'a' : *b) == *a)
-            a++, b++;
-        if (!*a && !*b)
-            return &recurrent_fns[i];
-    }
-    return NULL;
-}
-
-/* alpha and beta are given to the functions that take them, in order. False: unknown name. */
-static bool recurrent_acts(const ln_recurrent_param *p, const ln_recurrent_kind *kind, size_t dirs,
-                           ln_recurrent_act out[2][3])
-{
-    size_t alpha = 0, beta = 0;
-
-    for (size_t i = 0; i < dirs * kind->acts; i++) {
-        const char *name = p->activations.count ? p->activations.v[i] : kind->presets[i % kind->acts];
-        const recurrent_fn *f = recurrent_find(name);
-        ln_recurrent_act *act = &out[i / kind->acts][i % kind->acts];
-
-        if (!f)
-            return false;
-        const float a = f->alpha && alpha < p->alpha.count ? p->alpha.v[alpha++] : f->a;
-        const float b = f->beta && beta < p->beta.count ? p->beta.v[beta++] : f->b;
-        act->fn.fn = f->fn;
-        act->fn.a = a;
-        act->fn.b = b;
-        act->pre = act->post = 1.0f;
-        if (f->fn == LN_FN_NONE) {
-            act->fn.fn = LN_FN_TANH;
-            act->pre = b;
-            act->post = a;
-        }
-    }
-    return true;
-}
-
-void ln_recurrent_act_f32(const ln_recurrent_block *b, size_t which, size_t n, float *y)
-{
-    const ln_kernels *kernel = b->run->kernel;
-    const ln_recurrent_act *act = &b->s->act[b->dir][which];
-    const float clip = b->s->clip;
-
-    if (clip < INFINITY)
-        kernel->unary_f32[LN_FN_CLIP](n, y, y, -clip, clip);
-    if (act->pre != 1.0f)
-        kernel->unary_f32[LN_FN_AFFINE](n, y, y, act->pre, 0.0f);
-    kernel->unary_f32[act->fn.fn](n, y, y, act->fn.a, act->fn.b);
-    if (act->post != 1.0f)
-        kernel->unary_f32[LN_FN_AFFINE](n, y, y, act->post, 0.0f);
-}
-
-double ln_recurrent_act_f64(const ln_recurrent_wide *w, size_t which, double x)
-{
-    const ln_recurrent_act *act = &w->s->act[w->dir][which];
-    const double a = act->fn.a, b = act->fn.b, clip = w->s->clip;
-
-    x = x > clip ? clip : x < -clip ? -clip : x;
-    switch (act->fn.fn) {
-    case LN_FN_SIGMOID:          return 1.0 / (1.0 + exp(-x));
-    case LN_FN_TANH:             return (double)act->post * tanh((double)act->pre * x);
-    case LN_FN_CLIP:             return x < 0.0 ? 0.0 : x;
-    case LN_FN_AFFINE:           return a * x + b;
-    case LN_FN_LEAKY_RELU:       return x < 0.0 ? a * x : x;
-    case LN_FN_THRESHOLDED_RELU: return x > a ? x : 0.0;
-    case LN_FN_HARD_SIGMOID:     x = a * x + b; return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
-    case LN_FN_ELU:              return x < 0.0 ? a * expm1(x) : x;
-    case LN_FN_SOFTSIGN:         return x / (1.0 + fabs(x));
-    default:                     return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
-    }
-}
-
 /* ---- shapes --------------------------------------------------------------------- */
 
 static bool recurrent_is(const ln_desc *d, int32_t dtype, int32_t rank, const int64_t *dim)
@@ -126,14 +27,14 @@ static linnet_status recurrent_attributes(const ln_infer *q, const ln_recurrent_
     if (p->activations.count && p->activations.count != dirs * kind->acts)
         return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: %zu activations, needs %zu", kind->name,
                        p->activations.count, dirs * kind->acts);
-    if (!recurrent_acts(p, kind, dirs, act))
+    if (!ln_recurrent_acts(p, kind, dirs, act))
         return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: unknown activation", kind->name);
     if (!(p->clip > 0.0f))
         return ln_fail(q->err, LINNET_ERR_ARGUMENT, "%s: clip must be positive", kind->name);
     return LINNET_OK;
 }
 
-static size_t recurrent_dirs(const ln_recurrent_param *p)
+size_t ln_recurrent_dirs(const ln_recurrent_param *p)
 {
     if (ln_is(p->direction, "forward", "bidirectional"))
         return 2;
@@ -172,7 +73,7 @@ linnet_status ln_recurrent_infer(const ln_infer *q, const ln_recurrent_kind *kin
 {
     const ln_recurrent_param *p = q->param;
     const ln_desc *x = &q->in[0], *r = &q->in[2];
-    const size_t dirs = recurrent_dirs(p);
+    const size_t dirs = ln_recurrent_dirs(p);
     const linnet_status st = recurrent_attributes(q, kind, dirs);
     int64_t width;
 
@@ -211,7 +112,7 @@ static void recurrent_sizes(const ln_prepare *q, const ln_recurrent_kind *kind, 
     s->in_count = q->in_count;
     s->out_count = q->out_count;
     s->dtype = x->dtype;
-    s->dirs = recurrent_dirs(p);
+    s->dirs = ln_recurrent_dirs(p);
     s->steps = (size_t)x->dim[layout ? 1 : 0];
     s->batch = (size_t)x->dim[layout ? 0 : 1];
     s->in = (size_t)x->dim[2];
@@ -355,26 +256,12 @@ static linnet_status recurrent_fast(ln_prepare *q, ln_recurrent *s, size_t split
     return LINNET_OK;
 }
 
-bool ln_recurrent_plain(const ln_prepare *q, const ln_recurrent_kind *kind)
-{
-    const ln_recurrent_param *p = q->param;
-    const size_t count = p->activations.count;
-    ln_recurrent_act preset[2][3], given[2][3];
-    const ln_recurrent_param none = { .clip = INFINITY };
-
-    memset(preset, 0, sizeof preset);
-    memset(given, 0, sizeof given);
-    return p->clip == INFINITY && (!count || (recurrent_acts(&none, kind, recurrent_dirs(p), preset)
-                                              && recurrent_acts(p, kind, recurrent_dirs(p), given)
-                                              && memcmp(preset, given, sizeof given) == 0));
-}
-
 linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind, size_t split)
 {
     ln_recurrent *s = q->state;
 
     recurrent_sizes(q, kind, s);
-    if (!recurrent_acts(q->param, kind, s->dirs, s->act))
+    if (!ln_recurrent_acts(q->param, kind, s->dirs, s->act))
         return ln_fail(q->err, LINNET_ERR_UNSUPPORTED, "%s: unknown activation", kind->name);
     if (s->batch == 0 || s->hidden == 0) {
         q->tasks[0] = 0;
@@ -394,12 +281,12 @@ linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind,
 
 /* ---- run: f32 ------------------------------------------------------------------------ */
 
-static const void *recurrent_in(const ln_run *r, const ln_recurrent *s, int32_t i)
+const void *ln_recurrent_in(const ln_run *r, const ln_recurrent *s, int32_t i)
 {
     return i < s->in_count ? r->in[i] : NULL;
 }
 
-static void *recurrent_out(const ln_run *r, const ln_recurrent *s, int32_t i)
+void *ln_recurrent_out(const ln_run *r, const ln_recurrent *s, int32_t i)
 {
     return i < s->out_count ? r->out[i] : NULL;
 }
@@ -433,7 +320,7 @@ static void recurrent_pack(const ln_run *r, const ln_recurrent *s)
 static void recurrent_project(const ln_run *r, const ln_recurrent *s)
 {
     const size_t dir = r->task / s->x.tasks;
-    const float *bias = recurrent_in(r, s, 3);
+    const float *bias = ln_recurrent_in(r, s, 3);
     const float *w = s->w_packed ? s->w_packed : (const float *)r->workspace + s->w_at;
     const ln_gemm_f32 g = { s->width, s->in, 1, w + dir * s->x.packed,
                             bias ? bias + dir * 2 * s->width : NULL, { LN_FN_NONE, 0, 0 } };
@@ -479,7 +366,7 @@ void ln_recurrent_multiply(const ln_recurrent_block *b, size_t part, const float
 /* Lengths of the block's sequences; false: one is outside [0, steps]. */
 static bool recurrent_lengths(const ln_recurrent_block *b, size_t *length)
 {
-    const int32_t *lens = recurrent_in(b->run, b->s, 4);
+    const int32_t *lens = ln_recurrent_in(b->run, b->s, 4);
 
     for (size_t i = 0; i < b->rows; i++) {
         length[i] = b->s->steps;
@@ -495,7 +382,7 @@ static bool recurrent_lengths(const ln_recurrent_block *b, size_t *length)
 static void recurrent_load_states(const ln_recurrent_block *b)
 {
     const ln_recurrent *s = b->s;
-    const float *h = recurrent_in(b->run, s, 5), *c = recurrent_in(b->run, s, 6);
+    const float *h = ln_recurrent_in(b->run, s, 5), *c = ln_recurrent_in(b->run, s, 6);
 
     for (size_t i = 0; i < b->rows; i++) {
         const size_t at = b->dir * s->s_dir + (b->from + i) * s->s_row, to = i * s->hidden;
@@ -512,7 +399,7 @@ static void recurrent_store_states(const ln_recurrent_block *b)
     const ln_recurrent *s = b->s;
 
     for (int32_t k = 1; k <= s->kind->states; k++) {
-        float *out = recurrent_out(b->run, s, k);
+        float *out = ln_recurrent_out(b->run, s, k);
 
         for (size_t i = 0; out && i < b->rows; i++)
             memcpy(out + b->dir * s->s_dir + (b->from + i) * s->s_row,
@@ -522,9 +409,9 @@ static void recurrent_store_states(const ln_recurrent_block *b)
 
 static linnet_status recurrent_walk(const ln_run *r, const ln_recurrent *s)
 {
-    float *m = r->scratch, *y = recurrent_out(r, s, 0);
-    const float *xw = (const float *)r->workspace + s->xw_at, *bias = recurrent_in(r, s, 3);
-    const bool ragged = recurrent_in(r, s, 4) != NULL;
+    float *m = r->scratch, *y = ln_recurrent_out(r, s, 0);
+    const float *xw = (const float *)r->workspace + s->xw_at, *bias = ln_recurrent_in(r, s, 3);
+    const bool ragged = ln_recurrent_in(r, s, 4) != NULL;
     size_t length[LN_RECURRENT_ROWS];
     ln_recurrent_block b = { r, s, r->task / s->blocks, r->task % s->blocks * s->block, 0,
                              NULL, NULL, NULL, NULL, NULL, { false } };
@@ -571,79 +458,12 @@ static linnet_status recurrent_walk(const ln_run *r, const ln_recurrent *s)
     return LINNET_OK;
 }
 
-/* ---- run: other types, one sequence at a time in doubles ----------------------------------- */
-
-void ln_recurrent_sum_f64(const ln_recurrent_wide *w, const double *x, size_t from, size_t to)
-{
-    const ln_recurrent *s = w->s;
-    const void *bias = recurrent_in(w->run, s, 3);
-
-    for (size_t j = from * s->hidden; j < to * s->hidden; j++) {
-        const size_t row = (w->dir * s->width + j) * s->hidden;
-        double sum = bias ? ln_get_f64(s->dtype, bias, (w->dir * 2 + 1) * s->width + j) : 0.0;
-
-        for (size_t i = 0; i < s->hidden; i++)
-            sum += x[i] * ln_get_f64(s->dtype, w->run->in[2], row + i);
-        w->hr[j] = sum;
-    }
-}
-
-static void recurrent_project_f64(const ln_recurrent_wide *w, size_t row)
-{
-    const ln_recurrent *s = w->s;
-    const void *bias = recurrent_in(w->run, s, 3);
-
-    for (size_t j = 0; j < s->width; j++) {
-        double sum = bias ? ln_get_f64(s->dtype, bias, w->dir * 2 * s->width + j) : 0.0;
-
-        for (size_t i = 0; i < s->in; i++)
-            sum += ln_get_f64(s->dtype, w->run->in[0], row * s->in + i)
-                   * ln_get_f64(s->dtype, w->run->in[1], (w->dir * s->width + j) * s->in + i);
-        w->x[j] = sum;
-    }
-}
-
-static linnet_status recurrent_walk_f64(const ln_run *r, const ln_recurrent *s)
-{
-    double *m = r->scratch;
-    ln_recurrent_wide w = { r, s, r->task / s->batch, m, m + s->width, m + 2 * s->width, NULL, NULL };
-    const size_t row = r->task % s->batch, state = w.dir * s->s_dir + row * s->s_row;
-    const int32_t *lens = recurrent_in(r, s, 4);
-    const void *h = recurrent_in(r, s, 5), *c = recurrent_in(r, s, 6);
-
-    if (lens && (lens[row] < 0 || (size_t)lens[row] > s->steps))
-        return ln_fail(r->err, LINNET_ERR_DATA, "%s: a sequence length is outside [0, %zu]",
-                       s->kind->name, s->steps);
-    const size_t length = lens ? (size_t)lens[row] : s->steps;
-    w.c = w.h + s->hidden;
-    w.more = w.c + s->hidden;
-    for (size_t j = 0; j < s->hidden; j++) {
-        w.h[j] = h ? ln_get_f64(s->dtype, h, state + j) : 0.0;
-        w.c[j] = c ? ln_get_f64(s->dtype, c, state + j) : 0.0;
-    }
-    for (size_t t = 0; t < s->steps; t++) {
-        const size_t at = s->reverse[w.dir] && t < length ? length - 1 - t : t;
-
-        if (t < length) {
-            recurrent_project_f64(&w, at * s->x_step + row * s->x_row);
-            s->kind->wide(&w);
-        }
-        for (size_t j = 0; recurrent_out(r, s, 0) && j < s->hidden; j++)
-            ln_set_f64(s->dtype, r->out[0], at * s->y_step + w.dir * s->y_dir + row * s->y_row + j,
-                       t < length ? w.h[j] : 0.0);
-    }
-    for (int32_t k = 1; k <= s->kind->states; k++)
-        for (size_t j = 0; recurrent_out(r, s, k) && j < s->hidden; j++)
-            ln_set_f64(s->dtype, r->out[k], state + j, k == 1 ? w.h[j] : w.c[j]);
-    return LINNET_OK;
-}
-
 linnet_status ln_recurrent_run(const ln_run *r)
 {
     const ln_recurrent *s = r->state;
 
     if (s->wide)
-        return recurrent_walk_f64(r, s);
+        return ln_recurrent_walk_f64(r, s);
     if (r->phase < s->x_phase)
         recurrent_pack(r, s);
     else if (r->phase == s->x_phase)

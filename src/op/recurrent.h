@@ -98,10 +98,24 @@ linnet_status ln_recurrent_infer(const ln_infer *q, const ln_recurrent_kind *kin
 /* The last `split` gates of R are multiplied apart from the rest; 0: none. */
 linnet_status ln_recurrent_prepare(ln_prepare *q, const ln_recurrent_kind *kind, size_t split);
 linnet_status ln_recurrent_run(const ln_run *r);
+size_t ln_recurrent_dirs(const ln_recurrent_param *p); /* 0: no such direction */
+/* Input or output i of a run; NULL: absent. */
+const void *ln_recurrent_in(const ln_run *r, const ln_recurrent *s, int32_t i);
+void       *ln_recurrent_out(const ln_run *r, const ln_recurrent *s, int32_t i);
+
+/* ---- activations (recurrent_act.c) ---- */
+
+/* alpha and beta are given to the functions that take them, in order. False: unknown name. */
+bool ln_recurrent_acts(const ln_recurrent_param *p, const ln_recurrent_kind *kind, size_t dirs,
+                       ln_recurrent_act out[2][3]);
 /* No clip, and the preset activations: what fused kernels know. */
 bool ln_recurrent_plain(const ln_prepare *q, const ln_recurrent_kind *kind);
 /* R as bf16? */
 static inline bool ln_recurrent_half(const ln_prepare *q) { return q->half && q->value[2]; }
+
+/* ---- one sequence in doubles (recurrent_wide.c) ---- */
+
+linnet_status ln_recurrent_walk_f64(const ln_run *r, const ln_recurrent *s);
 
 /* ---- one sequence on the fused kernels (recurrent_row.c) ---- */
 
