@@ -176,6 +176,7 @@ typedef struct ln_kernels {
     uint32_t gemm_nr; /* columns of a packed panel */
     uint32_t lanes;   /* f32 lanes of a vector */
     uint32_t cell_units; /* units of a panel of lstm_f32 and gru_f32 */
+    uint32_t wino_channels; /* most input channels with which Winograd errs by 1e-5 of the largest output at most */
 
     ln_unary_f32       unary_f32[LN_FN_COUNT];
     ln_binary_f32      binary_f32[LN_BIN_COUNT];

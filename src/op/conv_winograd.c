@@ -79,7 +79,7 @@ static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
 {
     const ln_win *w = &c->win;
     bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino_input_f32 && c->cg >= 8 &&
-                c->m >= 8;
+                c->cg <= kernel->wino_channels && c->m >= 8;
     wino_cover t;
 
     for (int32_t i = 0; i < LN_WIN_AXES; i++)

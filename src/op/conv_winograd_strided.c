@@ -94,7 +94,7 @@ static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
 {
     const ln_win *w = &c->win;
     bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino2_input_f32 && c->cg >= 8 &&
-                c->m >= 8;
+                c->cg <= kernel->wino_channels && c->m >= 8;
 
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
         fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == (i ? 2u : 1u) && w->dilation[i] == 1 &&

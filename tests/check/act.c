@@ -68,7 +68,7 @@ static const struct act_row { const char *name; int fn; float a, b; double ulp, 
     { "tanh", LN_FN_TANH, 0, 0, 2, 0 },
     { "hard_sigmoid", LN_FN_HARD_SIGMOID, 0.2f, 0.5f, 1, 4 },
     { "hard_swish", LN_FN_HARD_SWISH, 0, 0, 3, 8 },
-    { "swish", LN_FN_SWISH, 1.0f, 0, 3, 0 },
+    { "swish", LN_FN_SWISH, 1.0f, 0, 4, 0 },
     { "swish", LN_FN_SWISH, 1.702f, 0, 64, 0 }, /* the rounding of a * x, up to 88 */
     { "mish", LN_FN_MISH, 0, 0, 5, 0 },
     { "gelu", LN_FN_GELU, 0, 0, 3, 0 },

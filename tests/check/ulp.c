@@ -51,7 +51,7 @@ static const struct ulp_fn {
     { "log", LN_FN_LOG, 0, 0, log, 1.5 },
     { "sin", LN_FN_SIN, 0, 0, sin, 2.0 },
     { "cos", LN_FN_COS, 0, 0, cos, 2.0 },
-    { "swish", LN_FN_SWISH, 1, 0, ref_swish, 3.0 },
+    { "swish", LN_FN_SWISH, 1, 0, ref_swish, 4.0 },
     { "elu", LN_FN_ELU, 1, 0, ref_elu, 2.0 },
     { "softplus", LN_FN_SOFTPLUS, 0, 0, ref_softplus, 3.0 },
     { "mish", LN_FN_MISH, 0, 0, ref_mish, 5.0 },

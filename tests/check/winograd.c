@@ -272,7 +272,7 @@ void check_winograd(void)
     }
     one(64, 40, 13, 9, 1, false);
     for (size_t i = 0; i < 4; i++) /* many channels: long sums */
-        one(512, check_now.gemm_nr + 1, check_rand(12, 15), check_rand(12, 15), 1, false);
+        one(check_now.wino_channels, check_now.gemm_nr + 1, check_rand(12, 15), check_rand(12, 15), 1, false);
     for (size_t i = 0; i < 40; i++)
         one(check_rand(1, 2 * check_now.lanes + 3), check_rand(1, 2 * check_now.gemm_nr + 3), check_rand(4, 20),
             check_rand(4, 20), check_rand(0, 2), true);

@@ -188,5 +188,5 @@ void check_winograd_strided(void)
     }
     one(64, 40, 25, 17, 1);
     for (size_t i = 0; i < 4; i++) /* many channels: long sums */
-        one(512, check_now.gemm_nr + 1, check_rand(24, 30), check_rand(24, 30), 1);
+        one(check_now.wino_channels, check_now.gemm_nr + 1, check_rand(24, 30), check_rand(24, 30), 1);
 }
