@@ -79,7 +79,10 @@ static void attend_mask(size_t n)
 
 void check_attention(void)
 {
-    if (check_begin("mask_8", CHECK_ENTRY(mask_8)) | check_begin("mask_f32", CHECK_ENTRY(mask_f32)))
+    const bool bytes = check_begin("mask_8", CHECK_ENTRY(mask_8));
+    const bool floats = check_begin("mask_f32", CHECK_ENTRY(mask_f32));
+
+    if (bytes || floats)
         for (size_t n = 0; n < 70; n++)
             attend_mask(n);
     if (check_begin("attend_scores_f32", CHECK_ENTRY(attend_scores_f32)))
