@@ -112,6 +112,16 @@ typedef struct ln_conv_way {
 extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_conv_winograd_strided, ln_conv_seven,
                          ln_conv_gemm;
 
+/* Parts of conv_winograd.c. */
+#define LN_WINO_LINE 16u /* floats of a cache line */
+/*
+ * *ld: floats from one point's matrix [rows][columns] to the next. Whole cache lines, an odd number, so that equal
+ * places of the points do not share one set of a cache. False: too many.
+ */
+bool ln_wino_stride(size_t rows, size_t columns, size_t *ld);
+/* Floats of one point's weights in the pass that begins at column n0; the points of a pass follow each other. */
+size_t ln_wino_part(const ln_conv *c, size_t nr, size_t n0);
+
 /* Parts of conv_gemm.c: parts, pn and pk from the groups; tables from src, taps, tap_count and run. */
 void ln_conv_merge_groups(ln_conv *c, size_t nr);
 linnet_status ln_conv_tables(ln_prepare *q, ln_conv *c);

@@ -19,8 +19,7 @@ enum {
     WINO_PASS_N = 256,    /* output channels of a block at a time, at most */
     WINO_TASKS = 8,       /* tasks of a layer, if there can be as many */
     WINO_LEAST_N = 64,    /* channels of a part */
-    WINO_WARM = 1 << 17,  /* direct weights of at most these floats stay in cache */
-    WINO_LINE = 16        /* floats of a cache line */
+    WINO_WARM = 1 << 17   /* direct weights of at most these floats stay in cache */
 };
 
 /* Nanoseconds on the machine that this was measured on; only their proportion counts. */
@@ -92,13 +91,11 @@ static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
     return wino_choose(c, kernel->gemm_nr, &t) < LN_MAX(direct, weights > WINO_WARM ? weights * WINO_NS_WEIGHT : 0);
 }
 
-/* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
-   of the 36 do not share one set of a cache. */
-static bool wino_stride(size_t rows, size_t columns, size_t *ld)
+bool ln_wino_stride(size_t rows, size_t columns, size_t *ld)
 {
-    if (!ln_mul(rows, columns, ld) || !ln_add(*ld, 2 * WINO_LINE, ld))
+    if (!ln_mul(rows, columns, ld) || !ln_add(*ld, 2 * LN_WINO_LINE, ld))
         return false;
-    *ld = (ln_ceil_div(*ld - 2 * WINO_LINE, WINO_LINE) | 1) * WINO_LINE;
+    *ld = (ln_ceil_div(*ld - 2 * LN_WINO_LINE, LN_WINO_LINE) | 1) * LN_WINO_LINE;
     return true;
 }
 
@@ -141,16 +138,17 @@ static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
     if (!ln_mul(panels * nr, c->cg, &c->packed) ||
         !ln_mul(c->packed, wino_points(c->large, c->tall, c->wide), &c->packed) ||
-        !wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) || !wino_stride(c->step_tiles, c->pass_n, &m) ||
+        !ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
+        !ln_wino_stride(c->step_tiles, c->pass_n, &m) ||
         !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
-        !ln_mul(m, sizeof(float), &q->scratch) || !ln_add(q->scratch, (mr + WINO_LINE) * sizeof(float *), &q->scratch))
+        !ln_mul(m, sizeof(float), &q->scratch) ||
+        !ln_add(q->scratch, (mr + LN_WINO_LINE) * sizeof(float *), &q->scratch))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
     c->pad_floats = c->spread ? v : 0;
     return LINNET_OK;
 }
 
-/* Floats of one point's weights in the pass that begins at column n0; the points of a pass follow each other. */
-static size_t wino_part(const ln_conv *c, size_t nr, size_t n0)
+size_t ln_wino_part(const ln_conv *c, size_t nr, size_t n0)
 {
     return LN_MIN(c->pass_n, ln_ceil_div(c->m, nr) * nr - n0) * c->cg;
 }
@@ -158,7 +156,7 @@ static size_t wino_part(const ln_conv *c, size_t nr, size_t n0)
 static void wino_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
     const size_t nr = kernel->gemm_nr, n0 = task * nr, k = 9 * c->cg, n = LN_MIN(nr, c->m - n0);
-    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino_part(c, nr, first);
+    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = ln_wino_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
     w = (const char *)w + n0 * k * sizeof(float);
@@ -252,7 +250,7 @@ static void wino_products(const ln_run *r, const ln_conv *c, const float *u, siz
 {
     const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr;
     const ln_act none = { LN_FN_NONE, 0, 0 };
-    const size_t part = wino_part(c, r->kernel->gemm_nr, n0);
+    const size_t part = ln_wino_part(c, r->kernel->gemm_nr, n0);
     const uint32_t down = wino_rows(c->large, c->tall), across = wino_columns(c->wide);
     const float **a = r->scratch;
 
@@ -284,7 +282,7 @@ static void wino_spread(const ln_run *r, const ln_conv *c, const float *x, float
     const size_t begin = task * c->spread, end = LN_MIN(begin + c->spread, c->tiles);
     size_t ld;
 
-    if (wino_stride(c->tiles, c->cg, &ld))
+    if (ln_wino_stride(c->tiles, c->cg, &ld))
         wino_inputs(r, c, x, begin, end, out + begin * c->cg, out + wino_count(c, begin, 0, 4) * c->cg, ld);
 }
 
@@ -292,12 +290,13 @@ static void wino_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, s
 {
     const size_t begin = task / c->n_tasks * c->step_tiles, end = LN_MIN(begin + c->step_tiles, c->tiles);
     const size_t n0 = task % c->n_tasks * c->group_n, n1 = LN_MIN(n0 + c->group_n, c->m);
-    const size_t line = WINO_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
+    const size_t line = LN_WINO_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
     float *scratch = (float *)(void *)((char *)r->scratch + ln_ceil_div(pointers, line) * line);
     const float *v = scratch, *v4 = v;
     size_t ldv, ldm;
 
-    if (!wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) || !wino_stride(c->step_tiles, c->pass_n, &ldm))
+    if (!ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) ||
+        !ln_wino_stride(c->step_tiles, c->pass_n, &ldm))
         return;
     if (c->spread) {
         v = d->x + begin * c->cg;

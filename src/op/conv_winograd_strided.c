@@ -20,8 +20,7 @@ enum {
     WINO2_PASS_N = 256,  /* output channels of a block at a time, at most */
     WINO2_TASKS = 8,     /* tasks of a layer, if there can be as many */
     WINO2_LEAST_N = 64,  /* channels of a part */
-    WINO2_WARM = 1 << 17, /* direct weights of at most these floats stay in cache */
-    WINO2_LINE = 16      /* floats of a cache line */
+    WINO2_WARM = 1 << 17  /* direct weights of at most these floats stay in cache */
 };
 
 /* Nanoseconds on the machine that this was measured on; only their proportion counts. */
@@ -109,16 +108,6 @@ static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
     return wino2_choose(c, kernel->gemm_nr, &large) < LN_MAX(direct, cold);
 }
 
-/* Floats from one point's matrix to the next: whole cache lines, an odd number, so that equal places
-   of the points do not share one set of a cache. */
-static bool wino2_stride(size_t rows, size_t columns, size_t *ld)
-{
-    if (!ln_mul(rows, columns, ld) || !ln_add(*ld, 2 * WINO2_LINE, ld))
-        return false;
-    *ld = (ln_ceil_div(*ld - 2 * WINO2_LINE, WINO2_LINE) | 1) * WINO2_LINE;
-    return true;
-}
-
 static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
@@ -145,25 +134,19 @@ static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO2_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
     if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, wino2_u(c->large), &c->packed) ||
-        !wino2_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
-        !wino2_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, WINO2_V, &v) || !ln_mul(m, WINO2_M, &m) ||
+        !ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
+        !ln_wino_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, WINO2_V, &v) || !ln_mul(m, WINO2_M, &m) ||
         !ln_add(m, c->spread ? 0 : v, &m) || !ln_mul(m, sizeof(float), &q->scratch) ||
-        !ln_add(q->scratch, (mr + WINO2_LINE) * sizeof(float *), &q->scratch))
+        !ln_add(q->scratch, (mr + LN_WINO_LINE) * sizeof(float *), &q->scratch))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
     c->pad_floats = c->spread ? v : 0;
     return LINNET_OK;
 }
 
-/* Floats of one point's weights in the pass that begins at column n0; the points of a pass follow each other. */
-static size_t wino2_part(const ln_conv *c, size_t nr, size_t n0)
-{
-    return LN_MIN(c->pass_n, ln_ceil_div(c->m, nr) * nr - n0) * c->cg;
-}
-
 static void wino2_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
 {
     const size_t nr = kernel->gemm_nr, n0 = task * nr, k = 9 * c->cg, n = LN_MIN(nr, c->m - n0);
-    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = wino2_part(c, nr, first);
+    const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = ln_wino_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
     out += first * c->cg * wino2_u(c->large) + (n0 - first) * c->cg;
@@ -282,7 +265,7 @@ static void wino2_range(const ln_conv *c, const wino2_points *p, size_t i, size_
 static void wino2_products(const ln_run *r, const ln_conv *c, const float *weight, size_t begin, size_t end,
                            size_t n0, size_t n1, const float *v, size_t ldv, float *m, size_t ldm)
 {
-    const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr, part = wino2_part(c, r->kernel->gemm_nr, n0);
+    const size_t n = n1 - n0, k = c->cg, mr = r->kernel->gemm_mr, part = ln_wino_part(c, r->kernel->gemm_nr, n0);
     const ln_act none = { LN_FN_NONE, 0, 0 };
     const wino2_points *p = wino2_of(c->large);
     const size_t outer = p->even * p->even, points = (p->even + p->odd) * (p->even + p->odd);
@@ -317,7 +300,7 @@ static void wino2_spread(const ln_run *r, const ln_conv *c, const float *x, floa
     const size_t begin = task * c->spread, end = LN_MIN(begin + c->spread, c->tiles);
     size_t ld;
 
-    if (wino2_stride(c->tiles, c->cg, &ld))
+    if (ln_wino_stride(c->tiles, c->cg, &ld))
         wino2_inputs(r, c, x, begin, end, out + begin * c->cg, ld);
 }
 
@@ -325,13 +308,13 @@ static void wino2_run(const ln_run *r, const ln_conv *c, const ln_conv_data *d, 
 {
     const size_t begin = task / c->n_tasks * c->step_tiles, end = LN_MIN(begin + c->step_tiles, c->tiles);
     const size_t n0 = task % c->n_tasks * c->group_n, n1 = LN_MIN(n0 + c->group_n, c->m);
-    const size_t line = WINO2_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
+    const size_t line = LN_WINO_LINE * sizeof(float), pointers = r->kernel->gemm_mr * sizeof(float *);
     float *scratch = (float *)(void *)((char *)r->scratch + ln_ceil_div(pointers, line) * line);
     const float *v = scratch;
     size_t ldv, ldm;
 
-    if (!wino2_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) ||
-        !wino2_stride(c->step_tiles, c->pass_n, &ldm))
+    if (!ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &ldv) ||
+        !ln_wino_stride(c->step_tiles, c->pass_n, &ldm))
         return;
     if (c->spread) {
         v = d->x + begin * c->cg;
