@@ -313,6 +313,16 @@ void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count)
     g->node_count = g->node_cap = count;
 }
 
+void ln_graph_drop_nodes(ln_graph *g)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < g->node_count; i++)
+        if (g->node[i].op)
+            g->node[kept++] = g->node[i];
+    ln_graph_set_nodes(g, g->node, kept);
+}
+
 void *ln_node_field(const ln_node *n, const char *name)
 {
     for (const ln_attr *a = n->op->attr; a && a->name; a++)

@@ -180,6 +180,8 @@ void *ln_param_new(ln_arena *arena, const ln_op *op);
 
 /* Replace the nodes by these; producers of values are set anew. */
 void ln_graph_set_nodes(ln_graph *g, ln_node *node, size_t count);
+/* The same without those that have lost their operator. */
+void ln_graph_drop_nodes(ln_graph *g);
 
 /* The field of a hidden or public I64 / F32 attribute in a node's parameters; NULL: it has none. */
 void *ln_node_field(const ln_node *n, const char *name);

@@ -12,14 +12,13 @@ typedef struct join_work {
     const ln_pass *p;
     ln_graph      *g;
     int32_t       *use; /* readers of each value */
-    int32_t       *at;  /* of each value: index of the node that makes it, or LN_NONE */
 } join_work;
 
 static bool join_writer(const join_work *w, int32_t v)
 {
-    if (v == LN_NONE || w->use[v] != 1 || w->at[v] == LN_NONE)
+    if (v == LN_NONE || w->use[v] != 1 || w->g->value[v].producer == LN_NONE)
         return false;
-    const ln_node *n = &w->g->node[w->at[v]];
+    const ln_node *n = &w->g->node[w->g->value[v].producer];
     const int64_t *last = ln_node_field(n, "ln.channels_last"), *width = ln_node_field(n, "ln.into_width");
     return (n->op->flags & LN_OP_INTO) && !n->dynamic && last && *last && width && *width == 0 &&
            (n->in_count <= LN_RESIDUAL || n->in[LN_RESIDUAL] == LN_NONE) &&
@@ -52,11 +51,12 @@ static linnet_status join_chain(join_work *w, const ln_node *n)
         int32_t next = LN_NONE, at = LN_NONE;
         int64_t offset = 0;
 
-        for (int32_t i = 0; i < n->in_count; i++) /* the earliest that does not write there yet */
-            if (w->at[n->in[i]] != LN_NONE && (next == LN_NONE || w->at[n->in[i]] < w->at[n->in[next]]))
-                next = i;
-        at = w->at[n->in[next]];
-        w->at[n->in[next]] = LN_NONE;
+        for (int32_t i = 0; i < n->in_count; i++) { /* the earliest that does not write there yet */
+            const int32_t made = w->g->value[n->in[i]].producer;
+            if (made != LN_NONE && (next == LN_NONE || made < at))
+                next = i, at = made;
+        }
+        w->g->value[n->in[next]].producer = LN_NONE;
         for (int32_t i = 0; i < next; i++)
             offset += w->g->value[n->in[i]].desc.dim[wide.desc.rank - 1];
         ln_node copy;
@@ -69,6 +69,7 @@ static linnet_status join_chain(join_work *w, const ln_node *n)
         if (done + 1 < n->in_count && (st = ln_graph_add_value(w->g, &wide, &copy.out[0], w->p->err)) != LINNET_OK)
             return st;
         before = copy.out[0];
+        w->g->value[before].producer = at;
         w->g->node[at] = copy;
     }
     return LINNET_OK;
@@ -77,19 +78,11 @@ static linnet_status join_chain(join_work *w, const ln_node *n)
 linnet_status ln_pass_join(const ln_pass *p)
 {
     ln_graph *g = p->g;
-    join_work w = { p, g, ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.use),
-                    ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.at) };
-    size_t kept = 0;
+    join_work w = { p, g, ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.use) };
 
-    if (!w.use || !w.at)
+    if (!w.use)
         return ln_fail(p->err, LINNET_ERR_MEMORY, "out of memory while planning");
     ln_graph_uses(g, w.use);
-    for (size_t i = 0; i < g->value_count; i++)
-        w.at[i] = LN_NONE;
-    for (size_t i = 0; i < g->node_count; i++)
-        for (int32_t k = 0; k < g->node[i].out_count; k++)
-            if (g->node[i].out[k] != LN_NONE)
-                w.at[g->node[i].out[k]] = (int32_t)i;
     for (size_t i = 0; i < g->node_count; i++) {
         if (!join_applicable(&w, &g->node[i]))
             continue;
@@ -98,9 +91,6 @@ linnet_status ln_pass_join(const ln_pass *p)
             return st;
         g->node[i].op = NULL;
     }
-    for (size_t i = 0; i < g->node_count; i++)
-        if (g->node[i].op)
-            g->node[kept++] = g->node[i];
-    ln_graph_set_nodes(g, g->node, kept);
+    ln_graph_drop_nodes(g);
     return LINNET_OK;
 }

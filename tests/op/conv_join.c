@@ -16,6 +16,7 @@ typedef struct join_case {
     int       count, order[JOIN_MOST]; /* order[i]: the convolution that is input i of Concat */
     int64_t   channels;
     bool      shared;                  /* one of the inputs is an output of the model too */
+    bool      nested;                  /* the last input joins what the others have become */
 } join_case;
 
 static void join_layer(linnet_model *m, const join_case *k, int i)
@@ -55,8 +56,15 @@ static linnet_model *join_model(const join_case *k)
         join_layer(m, k, i);
         in[i] = names[k->order[i]];
     }
-    EXPECT_OK(linnet_layer_add(m, "Concat", "joined", in, (size_t)k->count, (const char *const[]){ "joined" }, 1, &l,
-                               &test_error));
+    if (k->nested) {
+        EXPECT_OK(linnet_layer_add(m, "Concat", "inner", in, (size_t)k->count - 1, (const char *const[]){ "inner" }, 1,
+                                   &l, &test_error));
+        EXPECT_OK(linnet_layer_set_int(l, "axis", 1, &test_error));
+        in[0] = "inner";
+        in[1] = in[k->count - 1];
+    }
+    EXPECT_OK(linnet_layer_add(m, "Concat", "joined", in, k->nested ? 2 : (size_t)k->count,
+                               (const char *const[]){ "joined" }, 1, &l, &test_error));
     EXPECT_OK(linnet_layer_set_int(l, "axis", 1, &test_error));
     EXPECT_OK(linnet_layer_add(m, "MaxPool", "y", (const char *const[]){ "joined" }, 1, (const char *const[]){ "y" }, 1,
                                &l, &test_error));
@@ -104,7 +112,7 @@ static void join_check(const join_case *k, linnet_pool *pool)
     const size_t count = linnet_tensor_count(want);
     double worst = 0;
 
-    EXPECT(join_steps(one, "Concat") == (k->shared ? 1 : 0));
+    EXPECT(join_steps(one, "Concat") == (k->shared || k->nested));
     EXPECT(linnet_tensor_count(got) == count);
     for (size_t i = 0; i < count; i++)
         worst = fmax(worst, fabs(linnet_tensor_get(got, i) - linnet_tensor_get(want, i)));
@@ -124,8 +132,9 @@ void test_conv_join(void)
 
     EXPECT_OK(linnet_pool_create(2, NULL, &pool, &test_error));
     for (int i = 0; i < 24; i++) {
-        join_case k = { .count = (int)test_int(2, JOIN_MOST), .channels = i % 3 ? 16 : test_int(1, 4),
-                        .shared = i % 8 == 7 };
+        const bool nested = i % 8 == 3;
+        join_case k = { .count = (int)test_int(nested ? 3 : 2, JOIN_MOST), .channels = i % 3 ? 16 : test_int(1, 4),
+                        .shared = i % 8 == 7, .nested = nested };
 
         for (int c = 0; c < k.count; c++) {
             const bool deep = k.channels == 16 && test_int(0, 3) == 0;
