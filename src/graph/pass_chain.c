@@ -149,7 +149,7 @@ linnet_status ln_pass_chain(const ln_pass *p)
 {
     const ln_op *op = ln_op_find(LN_CHAIN);
     ln_graph *g = p->g;
-    size_t kept = 0, largest = 0, bytes;
+    size_t largest = 0, bytes;
     chain_work w;
     linnet_status st = op ? chain_open(p, &w) : LINNET_OK;
 
@@ -167,9 +167,6 @@ linnet_status ln_pass_chain(const ln_pass *p)
     for (size_t i = 0; i < g->node_count && !st; i++)
         if (w.before[i] == LN_NONE && w.behind[i] != LN_NONE)
             st = chain_link(&w, (int32_t)i, op);
-    for (size_t i = 0; i < g->node_count; i++)
-        if (g->node[i].op)
-            g->node[kept++] = g->node[i];
-    ln_graph_set_nodes(g, g->node, kept);
+    ln_graph_drop_nodes(g);
     return st;
 }

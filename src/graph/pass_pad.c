@@ -7,31 +7,25 @@
  */
 #include "pass.h"
 
-typedef struct pad_work {
-    const ln_pass *p;
-    ln_graph      *g;
-    int32_t       *at; /* of each value: the node that makes it, or LN_NONE */
-} pad_work;
-
 /* The node that makes input `input` of n; NULL: none does. */
-static const ln_node *pad_maker(const pad_work *w, const ln_node *n, int32_t input)
+static const ln_node *pad_maker(const ln_graph *g, const ln_node *n, int32_t input)
 {
     const int32_t v = n->in_count > input ? n->in[input] : LN_NONE;
 
-    return v == LN_NONE || w->at[v] == LN_NONE ? NULL : &w->g->node[w->at[v]];
+    return v == LN_NONE || g->value[v].producer == LN_NONE ? NULL : &g->node[g->value[v].producer];
 }
 
-static const ln_value *pad_value(const pad_work *w, const ln_node *n, int32_t input)
+static const ln_value *pad_value(const ln_graph *g, const ln_node *n, int32_t input)
 {
-    return n->in_count > input && n->in[input] != LN_NONE ? &w->g->value[n->in[input]] : NULL;
+    return n->in_count > input && n->in[input] != LN_NONE ? &g->value[n->in[input]] : NULL;
 }
 
 /* What n, a Pad, adds before and after each axis of its input; false: something else than zeros, or it is not known. */
-static bool pad_amounts(const pad_work *w, const ln_node *n, int64_t before[LN_MAX_RANK], int64_t after[LN_MAX_RANK])
+static bool pad_amounts(const ln_graph *g, const ln_node *n, int64_t before[LN_MAX_RANK], int64_t after[LN_MAX_RANK])
 {
     const char *const *mode = ln_node_field(n, "mode");
-    const ln_value *x = pad_value(w, n, 0), *pads = pad_value(w, n, 1), *fill = pad_value(w, n, 2);
-    const ln_value *axes = pad_value(w, n, 3);
+    const ln_value *x = pad_value(g, n, 0), *pads = pad_value(g, n, 1), *fill = pad_value(g, n, 2);
+    const ln_value *axes = pad_value(g, n, 3);
 
     if (strcmp(n->op->name, "Pad") != 0 || n->dynamic || !mode || (*mode && strcmp(*mode, "constant") != 0) || !x ||
         x->desc.dtype != LINNET_F32 || !pads || !pads->constant || !pads->data || pads->desc.dtype != LINNET_I64 ||
@@ -58,9 +52,9 @@ static bool pad_amounts(const pad_work *w, const ln_node *n, int64_t before[LN_M
 }
 
 /* Is no element of what makes the Pad's input negative? */
-static bool pad_after_relu(const pad_work *w, const ln_node *pad)
+static bool pad_after_relu(const ln_graph *g, const ln_node *pad)
 {
-    const ln_node *x = pad_maker(w, pad, 0);
+    const ln_node *x = pad_maker(g, pad, 0);
     const int64_t *act = x ? ln_node_field(x, "ln.act") : NULL;
     const float *low = x ? ln_node_field(x, "ln.act_a") : NULL;
 
@@ -68,12 +62,12 @@ static bool pad_after_relu(const pad_work *w, const ln_node *pad)
 }
 
 /* Can n, windows with `pads` of their own, pad by before and after more? */
-static bool pad_fits(const pad_work *w, const ln_node *n, const ln_node *pad, const ln_ints *pads, const int64_t *before,
+static bool pad_fits(const ln_graph *g, const ln_node *n, const ln_node *pad, const ln_ints *pads, const int64_t *before,
                      const int64_t *after, int32_t first)
 {
     const int64_t *ceil = ln_node_field(n, "ceil_mode"), *counted = ln_node_field(n, "count_include_pad");
     const ln_ints *kernel = ln_node_field(n, "kernel_shape");
-    const size_t axes = (size_t)w->g->value[n->in[0]].desc.rank - 2;
+    const size_t axes = (size_t)g->value[n->in[0]].desc.rank - 2;
     bool none = true;
 
     for (size_t i = 0; i < pads->count; i++)
@@ -82,7 +76,7 @@ static bool pad_fits(const pad_work *w, const ln_node *n, const ln_node *pad, co
         return true;
     if (strcmp(n->op->name, "AveragePool") == 0)
         return (ceil && !*ceil) && counted && (*counted || none);
-    if (strcmp(n->op->name, "MaxPool") != 0 || !pad_after_relu(w, pad) || !kernel || kernel->count != axes || !none ||
+    if (strcmp(n->op->name, "MaxPool") != 0 || !pad_after_relu(g, pad) || !kernel || kernel->count != axes || !none ||
         (ceil && *ceil))
         return false;
     for (size_t i = 0; i < axes; i++)
@@ -92,7 +86,7 @@ static bool pad_fits(const pad_work *w, const ln_node *n, const ln_node *pad, co
 }
 
 /* Let n read what the Pad reads. */
-static linnet_status pad_into(const pad_work *w, ln_node *n, const ln_node *pad)
+static linnet_status pad_into(const ln_pass *p, ln_node *n, const ln_node *pad)
 {
     const int64_t *last = ln_node_field(n, "ln.channels_last");
     const ln_ints *pads = ln_node_field(n, "pads");
@@ -101,19 +95,19 @@ static linnet_status pad_into(const pad_work *w, ln_node *n, const ln_node *pad)
     ln_node copy;
 
     if (!last || !pads || !name || n->dynamic || (*name && strcmp(*name, "NOTSET") != 0 && strcmp(*name, "VALID") != 0) ||
-        !pad_amounts(w, pad, before, after))
+        !pad_amounts(p->g, pad, before, after))
         return LINNET_OK;
-    const int32_t rank = w->g->value[n->in[0]].desc.rank, first = *last == LN_LAST ? 1 : 2;
+    const int32_t rank = p->g->value[n->in[0]].desc.rank, first = *last == LN_LAST ? 1 : 2;
     const int32_t channels = *last == LN_LAST ? rank - 1 : 1;
     const size_t axes = (size_t)rank - 2;
     if (rank < 3 || (pads->count && pads->count != 2 * axes) || before[0] || after[0] || before[channels] ||
-        after[channels] || !pad_fits(w, n, pad, pads, before, after, first))
+        after[channels] || !pad_fits(p->g, n, pad, pads, before, after, first))
         return LINNET_OK;
-    const linnet_status st = ln_node_copy(w->p->keep, n, 0, &copy, w->p->err);
+    const linnet_status st = ln_node_copy(p->keep, n, 0, &copy, p->err);
     if (st)
         return st;
-    if (!(sum = ln_arena_alloc(w->p->keep, 2 * axes, sizeof *sum)))
-        return ln_fail(w->p->err, LINNET_ERR_MEMORY, "out of memory while planning");
+    if (!(sum = ln_arena_alloc(p->keep, 2 * axes, sizeof *sum)))
+        return ln_fail(p->err, LINNET_ERR_MEMORY, "out of memory while planning");
     for (size_t i = 0; i < axes; i++) {
         sum[i] = before[(size_t)first + i] + (pads->count ? pads->v[i] : 0);
         sum[axes + i] = after[(size_t)first + i] + (pads->count ? pads->v[axes + i] : 0);
@@ -130,23 +124,13 @@ static linnet_status pad_into(const pad_work *w, ln_node *n, const ln_node *pad)
 
 linnet_status ln_pass_pad(const ln_pass *p)
 {
-    ln_graph *g = p->g;
-    pad_work w = { p, g, ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.at) };
-
-    if (!w.at)
-        return ln_fail(p->err, LINNET_ERR_MEMORY, "out of memory while planning");
-    for (size_t i = 0; i < g->value_count; i++)
-        w.at[i] = LN_NONE;
-    for (size_t i = 0; i < g->node_count; i++) {
-        ln_node *n = &g->node[i];
-        const ln_node *pad = pad_maker(&w, n, 0);
-        const linnet_status st = pad ? pad_into(&w, n, pad) : LINNET_OK;
+    for (size_t i = 0; i < p->g->node_count; i++) {
+        ln_node *n = &p->g->node[i];
+        const ln_node *pad = pad_maker(p->g, n, 0);
+        const linnet_status st = pad ? pad_into(p, n, pad) : LINNET_OK;
 
         if (st)
             return st;
-        for (int32_t k = 0; k < n->out_count; k++)
-            if (n->out[k] != LN_NONE)
-                w.at[n->out[k]] = (int32_t)i;
     }
     return LINNET_OK;
 }

@@ -17,7 +17,7 @@ static const struct { const char *from, *to; size_t size; } pool_attr[] = {
 };
 
 /* The convolution that alone makes the input of n, a MaxPool without indices; or NULL. */
-static ln_node *pool_target(const ln_graph *g, const int32_t *use, const int32_t *at, const ln_node *n)
+static ln_node *pool_target(const ln_graph *g, const int32_t *use, const ln_node *n)
 {
     const int64_t *last = ln_node_field(n, "ln.channels_last");
 
@@ -25,10 +25,10 @@ static ln_node *pool_target(const ln_graph *g, const int32_t *use, const int32_t
         (n->out_count > 1 && n->out[1] != LN_NONE))
         return NULL;
     const int32_t v = n->in[0];
-    if (v == LN_NONE || use[v] != 1 || at[v] == LN_NONE || g->value[v].desc.rank != 4 ||
+    if (v == LN_NONE || use[v] != 1 || g->value[v].producer == LN_NONE || g->value[v].desc.rank != 4 ||
         g->value[v].desc.dtype != LINNET_F32 || ln_count(&g->value[v].desc) == 0)
         return NULL;
-    ln_node *t = &g->node[at[v]];
+    ln_node *t = &g->node[g->value[v].producer];
     const ln_ints *pooled = t->op ? ln_node_field(t, "ln.pool_kernel") : NULL;
     last = t->op ? ln_node_field(t, "ln.channels_last") : NULL;
     if (!pooled || pooled->count || !(t->op->flags & LN_OP_POOL) || t->dynamic || !last || *last == LN_FIRST ||
@@ -41,34 +41,24 @@ linnet_status ln_pass_pool(const ln_pass *p)
 {
     ln_graph *g = p->g;
     int32_t *use = ln_arena_alloc(g->arena, g->value_count + 1, sizeof *use);
-    int32_t *at = ln_arena_alloc(g->arena, g->value_count + 1, sizeof *at);
-    size_t kept = 0;
 
-    if (!use || !at)
+    if (!use)
         return ln_fail(p->err, LINNET_ERR_MEMORY, "out of memory while planning");
     ln_graph_uses(g, use);
-    for (size_t i = 0; i < g->value_count; i++)
-        at[i] = LN_NONE;
     for (size_t i = 0; i < g->node_count; i++) {
-        ln_node *n = &g->node[i], *t = pool_target(g, use, at, n);
+        ln_node *n = &g->node[i], *t = pool_target(g, use, n);
+        const ln_node pool = *n;
 
-        if (t) {
-            const ln_node pool = *n;
-            const linnet_status st = ln_node_copy(p->keep, t, 0, n, p->err);
-            if (st)
-                return st;
-            for (size_t k = 0; k < LN_COUNT(pool_attr); k++)
-                memcpy(ln_node_field(n, pool_attr[k].to), ln_node_field(&pool, pool_attr[k].from), pool_attr[k].size);
-            n->out[0] = pool.out[0];
-            t->op = NULL;
-        }
-        for (int32_t k = 0; k < n->out_count; k++)
-            if (n->out[k] != LN_NONE)
-                at[n->out[k]] = (int32_t)i;
+        if (!t)
+            continue;
+        const linnet_status st = ln_node_copy(p->keep, t, 0, n, p->err);
+        if (st)
+            return st;
+        for (size_t k = 0; k < LN_COUNT(pool_attr); k++)
+            memcpy(ln_node_field(n, pool_attr[k].to), ln_node_field(&pool, pool_attr[k].from), pool_attr[k].size);
+        n->out[0] = pool.out[0];
+        t->op = NULL;
     }
-    for (size_t i = 0; i < g->node_count; i++)
-        if (g->node[i].op)
-            g->node[kept++] = g->node[i];
-    ln_graph_set_nodes(g, g->node, kept);
+    ln_graph_drop_nodes(g);
     return LINNET_OK;
 }

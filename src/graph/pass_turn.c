@@ -9,13 +9,15 @@
 
 typedef struct turn_work {
     ln_graph *g;
-    int32_t  *use, *at; /* of each value: readers; the node that makes it, or LN_NONE */
+    int32_t  *use; /* readers of each value */
 } turn_work;
 
 /* The node that makes v for one reader; NULL: there is none. */
 static ln_node *turn_maker(const turn_work *w, int32_t v)
 {
-    return v == LN_NONE || w->use[v] != 1 || w->at[v] == LN_NONE ? NULL : &w->g->node[w->at[v]];
+    const int32_t at = v == LN_NONE || w->use[v] != 1 ? LN_NONE : w->g->value[v].producer;
+
+    return at == LN_NONE ? NULL : &w->g->node[at];
 }
 
 /* Does n take its picture from channels last to channels first? */
@@ -83,21 +85,15 @@ static linnet_status turn_into_view(const ln_pass *p, ln_node *t)
 linnet_status ln_pass_turn(const ln_pass *p)
 {
     ln_graph *g = p->g;
-    turn_work w = { g, ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.use),
-                    ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.at) };
+    turn_work w = { g, ln_arena_alloc(g->arena, g->value_count + 1, sizeof *w.use) };
     linnet_status st;
 
-    if (!w.use || !w.at)
+    if (!w.use)
         return ln_fail(p->err, LINNET_ERR_MEMORY, "out of memory while planning");
     ln_graph_uses(g, w.use);
-    for (size_t i = 0; i < g->value_count; i++)
-        w.at[i] = LN_NONE;
     for (size_t i = 0; i < g->node_count; i++) {
         ln_node *n = &g->node[i], *t = turn_find(&w, n), copy;
 
-        for (int32_t k = 0; k < n->out_count; k++)
-            if (n->out[k] != LN_NONE)
-                w.at[n->out[k]] = (int32_t)i;
         if (!t)
             continue;
         const ln_desc *d = &g->value[t->out[0]].desc;
