@@ -142,6 +142,16 @@ linnet_tensor *test_random_f32(int32_t rank, const int64_t *dims, float from, fl
     return t;
 }
 
+int test_steps(const linnet_session *s, const char *op)
+{
+    linnet_step_info info = { .struct_size = sizeof info };
+    int count = 0;
+
+    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
+        count += strcmp(info.op, op) == 0;
+    return count;
+}
+
 static linnet_status op_build(const test_op *t, linnet_model *m)
 {
     static const char *const name[] = { "i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10",

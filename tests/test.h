@@ -79,6 +79,9 @@ void          test_op_free(test_op *t);
 linnet_tensor *test_tensor(int32_t dtype, int32_t rank, const int64_t *dims); /* zeroed */
 linnet_tensor *test_random_f32(int32_t rank, const int64_t *dims, float from, float to);
 
+/* Steps of a session's plan that are operator `op`. */
+int test_steps(const linnet_session *s, const char *op);
+
 /* Every element within atol + rtol * |want|; prints the worst. */
 void test_near(const char *file, int line, const linnet_tensor *got, const double *want, double rtol, double atol);
 #define EXPECT_NEAR(got, want, rtol, atol) test_near(__FILE__, __LINE__, got, want, rtol, atol)

@@ -139,17 +139,6 @@ static linnet_model *build(const form *f)
     return made;
 }
 
-/* Steps of a plan that are operator `op`. */
-static int steps(const linnet_session *s, const char *op)
-{
-    linnet_step_info info = { .struct_size = sizeof info };
-    int count = 0;
-
-    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
-        count += strcmp(info.op, op) == 0;
-    return count;
-}
-
 static linnet_session *run(const linnet_model *m, linnet_tensor *const *in, size_t count, uint32_t passes)
 {
     linnet_options opt;
@@ -194,8 +183,8 @@ static void compare(const form *f)
     for (size_t i = 0; i < linnet_tensor_count(a) && i < 4096; i++)
         expected[i] = linnet_tensor_get(a, i);
     EXPECT_NEAR(b, expected, 1e-5, 1e-6);
-    EXPECT(steps(want, "Softmax") == 1 && steps(got, "Softmax") == 0);
-    EXPECT(steps(got, "Attention") == 1 && steps(got, "Transpose") == 0 && steps(got, "Expand") == 0);
+    EXPECT(test_steps(want, "Softmax") == 1 && test_steps(got, "Softmax") == 0);
+    EXPECT(test_steps(got, "Attention") == 1 && test_steps(got, "Transpose") == 0 && test_steps(got, "Expand") == 0);
     linnet_session_free(want);
     linnet_session_free(got);
     linnet_model_free(model);

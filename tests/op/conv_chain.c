@@ -218,16 +218,6 @@ static linnet_model *chain_model(const chain_case *k, const float *data, chain_i
     return m;
 }
 
-static int chain_steps(const linnet_session *s, const char *op)
-{
-    linnet_step_info info = { .struct_size = sizeof info };
-    int count = 0;
-
-    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
-        count += strcmp(info.op, op) == 0;
-    return count;
-}
-
 /* A run twice, as the second one finds what the first left; the caller frees the session. */
 static linnet_session *chain_run(linnet_model *m, const linnet_tensor *x, const linnet_tensor *given,
                                  const linnet_options *o)
@@ -255,14 +245,14 @@ static void chain_check(const chain_case *k, linnet_pool *const pool[2], uint32_
     o.isa_mask = isa;
     linnet_session *one = chain_run(m, x, given, &o);
     const linnet_tensor *y = linnet_session_output(one, 0);
-    EXPECT(chain_steps(one, "ln.ConvChain") == k->chains);
-    EXPECT(chain_steps(one, "Conv") == k->left);
+    EXPECT(test_steps(one, "ln.ConvChain") == k->chains);
+    EXPECT(test_steps(one, "Conv") == k->left);
     EXPECT(linnet_tensor_count(y) == (size_t)(want.n * want.c * want.h * want.w));
     EXPECT_NEAR(y, want.v, 2e-5, 8e-5);
     for (int i = 0; i < 2; i++) {
         o.pool = pool[i];
         linnet_session *more = chain_run(m, x, given, &o);
-        EXPECT(!k->threads || chain_steps(more, "ln.ConvChain") == (2 + i > k->threads ? 0 : k->chains));
+        EXPECT(!k->threads || test_steps(more, "ln.ConvChain") == (2 + i > k->threads ? 0 : k->chains));
         EXPECT(memcmp(linnet_tensor_data(y), linnet_tensor_data(linnet_session_output(more, 0)),
                       linnet_tensor_count(y) * sizeof(float)) == 0);
         linnet_session_free(more);

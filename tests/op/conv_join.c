@@ -76,16 +76,6 @@ static linnet_model *join_model(const join_case *k)
     return m;
 }
 
-static int join_steps(const linnet_session *s, const char *op)
-{
-    linnet_step_info info = { .struct_size = sizeof info };
-    int count = 0;
-
-    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
-        count += strcmp(info.op, op) == 0;
-    return count;
-}
-
 /* A run of the model twice, as the second finds what the first left; the caller frees the session. */
 static linnet_session *join_run(linnet_model *m, const linnet_tensor *x, uint32_t passes, linnet_pool *pool)
 {
@@ -112,7 +102,7 @@ static void join_check(const join_case *k, linnet_pool *pool)
     const size_t count = linnet_tensor_count(want);
     double worst = 0;
 
-    EXPECT(join_steps(one, "Concat") == (k->shared || k->nested));
+    EXPECT(test_steps(one, "Concat") == (k->shared || k->nested));
     EXPECT(linnet_tensor_count(got) == count);
     for (size_t i = 0; i < count; i++)
         worst = fmax(worst, fabs(linnet_tensor_get(got, i) - linnet_tensor_get(want, i)));

@@ -73,16 +73,6 @@ static linnet_model *pool_model(const pool_case *k)
     return m;
 }
 
-static int pool_steps(const linnet_session *s, const char *op)
-{
-    linnet_step_info info = { .struct_size = sizeof info };
-    int count = 0;
-
-    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
-        count += strcmp(info.op, op) == 0;
-    return count;
-}
-
 static linnet_session *pool_run(linnet_model *m, const linnet_tensor *x, uint32_t passes, linnet_pool *pool, bool exact)
 {
     linnet_options o;
@@ -115,8 +105,8 @@ static void pool_check(const pool_case *k, linnet_pool *pool)
     double worst = 0;
     bool nans = true;
 
-    EXPECT(pool_steps(one, "MaxPool") == (k->shared ? 1 : 0));
-    EXPECT(pool_steps(one, "Concat") == 0);
+    EXPECT(test_steps(one, "MaxPool") == (k->shared ? 1 : 0));
+    EXPECT(test_steps(one, "Concat") == 0);
     EXPECT(linnet_tensor_count(got) == count);
     for (size_t i = 0; i < count; i++) {
         const double a = linnet_tensor_get(got, i), b = linnet_tensor_get(want, i);

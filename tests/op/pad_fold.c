@@ -62,16 +62,6 @@ static linnet_model *pad_model(const pad_case *k)
     return m;
 }
 
-static int pad_steps(const linnet_session *s)
-{
-    linnet_step_info info = { .struct_size = sizeof info };
-    int count = 0;
-
-    for (size_t i = 0; linnet_session_step(s, i, &info) == LINNET_OK; i++)
-        count += strcmp(info.op, "Pad") == 0;
-    return count;
-}
-
 static void pad_check(const pad_case *k)
 {
     const int64_t dims[] = { 2, k->c, 13, 16 };
@@ -89,7 +79,7 @@ static void pad_check(const pad_case *k)
         EXPECT_OK(linnet_session_run(s[i], &test_error));
     }
     const linnet_tensor *want = linnet_session_output(s[0], 0), *got = linnet_session_output(s[1], 0);
-    EXPECT(pad_steps(s[1]) == (k->stays || k->shared));
+    EXPECT(test_steps(s[1], "Pad") == (k->stays || k->shared));
     EXPECT(linnet_tensor_count(got) == linnet_tensor_count(want));
     for (size_t i = 0; i < linnet_tensor_count(want); i++)
         worst = fmax(worst, fabs(linnet_tensor_get(got, i) - linnet_tensor_get(want, i)));
