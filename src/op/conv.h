@@ -114,6 +114,8 @@ extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_co
 
 /* Parts of conv_winograd.c. */
 #define LN_WINO_LINE 16u /* floats of a cache line */
+/* Can it be 3 x 3 windows of that stride, by transforms whose error is bounded? */
+bool ln_wino_fits(const ln_conv *c, const ln_kernels *kernel, size_t stride);
 /*
  * *ld: floats from one point's matrix [rows][columns] to the next. Whole cache lines, an odd number, so that equal
  * places of the points do not share one set of a cache. False: too many.

@@ -74,17 +74,23 @@ static double wino_choose(const ln_conv *c, size_t nr, wino_cover *t)
     return LN_MIN(a, b);
 }
 
-static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
+bool ln_wino_fits(const ln_conv *c, const ln_kernels *kernel, size_t stride)
 {
     const ln_win *w = &c->win;
-    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino_input_f32 && c->cg >= 8 &&
-                c->cg <= kernel->wino_channels && c->m >= 8;
-    wino_cover t;
+    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && c->cg >= 8 && c->cg <= kernel->wino_channels &&
+                c->m >= 8;
 
     for (int32_t i = 0; i < LN_WIN_AXES; i++)
-        fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == 1 && w->dilation[i] == 1 &&
+        fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == (i ? stride : 1u) && w->dilation[i] == 1 &&
                (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
-    if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
+    return fits && w->pad[1] <= 2 && w->pad[2] <= 2;
+}
+
+static bool wino_applicable(const ln_conv *c, const ln_kernels *kernel)
+{
+    wino_cover t;
+
+    if (!kernel->wino_input_f32 || !ln_wino_fits(c, kernel, 1))
         return false;
     const double weights = 9 * (double)c->cg * (double)c->m;
     const double direct = (double)c->pixels * weights * WINO_NS_DIRECT;

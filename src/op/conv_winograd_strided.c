@@ -91,16 +91,9 @@ static double wino2_choose(const ln_conv *c, size_t nr, size_t *large)
 
 static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
 {
-    const ln_win *w = &c->win;
-    bool fits = !c->exact && c->dtype == LINNET_F32 && c->group == 1 && kernel->wino2_input_f32 && c->cg >= 8 &&
-                c->cg <= kernel->wino_channels && c->m >= 8;
-
-    for (int32_t i = 0; i < LN_WIN_AXES; i++)
-        fits = fits && w->kernel[i] == (i ? 3u : 1u) && w->stride[i] == (i ? 2u : 1u) && w->dilation[i] == 1 &&
-               (i || (w->pad[0] == 0 && w->end[0] == 0 && w->in[0] == 1));
     size_t large;
 
-    if (!fits || w->pad[1] > 2 || w->pad[2] > 2)
+    if (!kernel->wino2_input_f32 || !ln_wino_fits(c, kernel, 2))
         return false;
     const double weights = 9 * (double)c->cg * (double)c->m;
     const double direct = (double)c->pixels * weights * WINO2_NS_DIRECT;
@@ -149,10 +142,12 @@ static void wino2_pack(const ln_conv *c, const ln_kernels *kernel, const void *w
     const size_t step = LN_CONV_TURN / (9 * nr), first = n0 / c->pass_n * c->pass_n, part = ln_wino_part(c, nr, first);
     float turned[LN_CONV_TURN];
 
+    w = (const char *)w + n0 * k * sizeof(float);
+    ln_dense_touch(w, n * k * sizeof(float));
     out += first * c->cg * wino2_u(c->large) + (n0 - first) * c->cg;
     for (size_t p = 0; p < c->cg; p += step) {
         const size_t depth = LN_MIN(step, c->cg - p);
-        ln_conv_turn(kernel, (const char *)w + n0 * k * sizeof(float), k, n, 9 * p, 9 * depth, turned);
+        ln_conv_turn(kernel, w, k, n, 9 * p, 9 * depth, turned);
         kernel->wino2_weight_f32(depth, c->large, turned, out + p * nr, part);
     }
 }
