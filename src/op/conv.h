@@ -114,6 +114,14 @@ extern const ln_conv_way ln_conv_depthwise, ln_conv_few, ln_conv_winograd, ln_co
 
 /* Parts of conv_winograd.c. */
 #define LN_WINO_LINE 16u /* floats of a cache line */
+/* How a layer is cut. */
+typedef struct ln_wino_cut {
+    size_t block;   /* tiles of a block: what is in work stays in the second cache */
+    size_t enough;  /* with so many blocks columns are not divided */
+    size_t u, v, m; /* matrices of the weights, the input and the output */
+} ln_wino_cut;
+/* From c->tiles: tasks, passes, the phase before, packed weights and scratch. */
+linnet_status ln_wino_divide(ln_prepare *q, ln_conv *c, const ln_wino_cut *cut);
 /* Can it be 3 x 3 windows of that stride, by transforms whose error is bounded? */
 bool ln_wino_fits(const ln_conv *c, const ln_kernels *kernel, size_t stride);
 /*

@@ -18,6 +18,7 @@ enum {
     WINO_BLOCK = 28,      /* tiles of a block: two register tiles that use what is read of U */
     WINO_PASS_N = 256,    /* output channels of a block at a time, at most */
     WINO_TASKS = 8,       /* tasks of a layer, if there can be as many */
+    WINO_ENOUGH = 5,      /* blocks with which columns are not divided */
     WINO_LEAST_N = 64,    /* channels of a part */
     WINO_WARM = 1 << 17   /* direct weights of at most these floats stay in cache */
 };
@@ -118,40 +119,47 @@ static bool wino_pools(const ln_conv *c, const wino_cover *t)
     return fits;
 }
 
-static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
+linnet_status ln_wino_divide(ln_prepare *q, ln_conv *c, const ln_wino_cut *cut)
 {
     const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
-    wino_cover t;
+    const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div(cut->block, mr) * mr);
     size_t v, m;
 
-    wino_choose(c, nr, &t);
-    c->large = t.large, c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
-    c->tiles = c->win.n * c->down * c->across;
-    c->pools = wino_pools(c, &t);
-    const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div((size_t)WINO_BLOCK, mr) * mr);
     c->m_tasks = blocks * 2 > WINO_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
     c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
     c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
-    const size_t parts = LN_MIN(WINO_TASKS / LN_MIN(c->m_tasks, (size_t)WINO_TASKS), ln_ceil_div(c->m, WINO_LEAST_N));
-    const size_t part = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)), passes = ln_ceil_div(part * nr, WINO_PASS_N);
+    const size_t most = c->m_tasks >= cut->enough ? 1 : WINO_TASKS / c->m_tasks;
+    const size_t parts = LN_MIN(most, ln_ceil_div(c->m, WINO_LEAST_N));
+    const size_t part = ln_ceil_div(panels, parts), passes = ln_ceil_div(part * nr, WINO_PASS_N);
     c->pass_n = ln_ceil_div(part, passes) * nr;
     c->group_n = passes * c->pass_n;
     c->n_tasks = ln_ceil_div(c->m, c->group_n);
     c->tasks = c->m_tasks * c->n_tasks;
     c->pack_tasks = panels;
-    c->key = c->pass_n * 64 + wino_points(t.large, t.tall, t.wide);
     c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO_TASKS) : 0;
     c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->packed) ||
-        !ln_mul(c->packed, wino_points(c->large, c->tall, c->wide), &c->packed) ||
+    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, cut->u, &c->packed) ||
         !ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
-        !ln_wino_stride(c->step_tiles, c->pass_n, &m) ||
-        !ln_mul(v, WINO_POINTS, &v) || !ln_mul(m, WINO_POINTS, &m) || !ln_add(m, c->spread ? 0 : v, &m) ||
-        !ln_mul(m, sizeof(float), &q->scratch) ||
+        !ln_wino_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, cut->v, &v) || !ln_mul(m, cut->m, &m) ||
+        !ln_add(m, c->spread ? 0 : v, &m) || !ln_mul(m, sizeof(float), &q->scratch) ||
         !ln_add(q->scratch, (mr + LN_WINO_LINE) * sizeof(float *), &q->scratch))
         return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
     c->pad_floats = c->spread ? v : 0;
     return LINNET_OK;
+}
+
+static linnet_status wino_prepare(ln_prepare *q, ln_conv *c)
+{
+    wino_cover t;
+
+    wino_choose(c, q->kernel->gemm_nr, &t);
+    c->large = t.large, c->down = t.down, c->tall = t.tall, c->across = t.across, c->wide = t.wide;
+    c->tiles = c->win.n * c->down * c->across;
+    c->pools = wino_pools(c, &t);
+    const ln_wino_cut cut = { WINO_BLOCK, WINO_ENOUGH, wino_points(t.large, t.tall, t.wide), WINO_POINTS, WINO_POINTS };
+    const linnet_status st = ln_wino_divide(q, c, &cut);
+    c->key = c->pass_n * 64 + cut.u;
+    return st;
 }
 
 size_t ln_wino_part(const ln_conv *c, size_t nr, size_t n0)

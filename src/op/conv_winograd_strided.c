@@ -17,9 +17,7 @@ enum {
     WINO2_CLASSES = 4,
     WINO2_BLOCK = 14,    /* tiles of a block: what is in work stays in the second cache */
     WINO2_SMALL = 1 << 15, /* channels in times out; with more, blocks are twice as large to read U less often */
-    WINO2_PASS_N = 256,  /* output channels of a block at a time, at most */
-    WINO2_TASKS = 8,     /* tasks of a layer, if there can be as many */
-    WINO2_LEAST_N = 64,  /* channels of a part */
+    WINO2_ENOUGH = 4,    /* blocks with which columns are not divided */
     WINO2_WARM = 1 << 17  /* direct weights of at most these floats stay in cache */
 };
 
@@ -103,37 +101,15 @@ static bool wino2_applicable(const ln_conv *c, const ln_kernels *kernel)
 
 static linnet_status wino2_prepare(ln_prepare *q, ln_conv *c)
 {
-    const size_t mr = q->kernel->gemm_mr, nr = q->kernel->gemm_nr, panels = ln_ceil_div(c->m, nr);
-    size_t v, m;
-
-    wino2_choose(c, nr, &c->large);
+    wino2_choose(c, q->kernel->gemm_nr, &c->large);
     c->down = wino2_cover(c->win.out[1], c->large, &c->tall);
     c->across = wino2_cover(c->win.out[2], c->large, &c->wide);
     c->tiles = c->win.n * c->down * c->across;
     const size_t block = c->m > WINO2_SMALL / c->cg ? 2 * WINO2_BLOCK : WINO2_BLOCK;
-    const size_t blocks = ln_ceil_div(c->tiles, ln_ceil_div(block, mr) * mr);
-    c->m_tasks = blocks * 2 > WINO2_TASKS ? ln_ceil_div(blocks, 4) * 4 : blocks;
-    c->step_tiles = ln_ceil_div(c->tiles, c->m_tasks);
-    c->m_tasks = ln_ceil_div(c->tiles, c->step_tiles);
-    const size_t most = c->m_tasks >= WINO2_TASKS / 2 ? 1 : WINO2_TASKS / c->m_tasks;
-    const size_t parts = LN_MIN(most, ln_ceil_div(c->m, WINO2_LEAST_N));
-    const size_t part = ln_ceil_div(panels, LN_MAX(parts, (size_t)1)), passes = ln_ceil_div(part * nr, WINO2_PASS_N);
-    c->pass_n = ln_ceil_div(part, passes) * nr;
-    c->group_n = passes * c->pass_n;
-    c->n_tasks = ln_ceil_div(c->m, c->group_n);
-    c->tasks = c->m_tasks * c->n_tasks;
-    c->pack_tasks = panels;
+    const ln_wino_cut cut = { block, WINO2_ENOUGH, wino2_u(c->large), WINO2_V, WINO2_M };
+    const linnet_status st = ln_wino_divide(q, c, &cut);
     c->key = c->pass_n * 8 + c->large;
-    c->spread = c->n_tasks > 1 ? ln_ceil_div(c->tiles, WINO2_TASKS) : 0;
-    c->pad_tasks = c->spread ? ln_ceil_div(c->tiles, c->spread) : 0;
-    if (!ln_mul(panels * nr, c->cg, &c->packed) || !ln_mul(c->packed, wino2_u(c->large), &c->packed) ||
-        !ln_wino_stride(c->spread ? c->tiles : c->step_tiles, c->cg, &v) ||
-        !ln_wino_stride(c->step_tiles, c->pass_n, &m) || !ln_mul(v, WINO2_V, &v) || !ln_mul(m, WINO2_M, &m) ||
-        !ln_add(m, c->spread ? 0 : v, &m) || !ln_mul(m, sizeof(float), &q->scratch) ||
-        !ln_add(q->scratch, (mr + LN_WINO_LINE) * sizeof(float *), &q->scratch))
-        return ln_fail(q->err, LINNET_ERR_LIMIT, "Conv: the weights are too large");
-    c->pad_floats = c->spread ? v : 0;
-    return LINNET_OK;
+    return st;
 }
 
 static void wino2_pack(const ln_conv *c, const ln_kernels *kernel, const void *w, float *out, size_t task)
